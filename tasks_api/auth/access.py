@@ -1,0 +1,153 @@
+"""Access tokens: issued and checked with flask-jwt-extended, let in only while their session lives."""
+
+import hmac
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from flask import Flask, g, request
+from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt.exceptions import ExpiredSignatureError, PyJWTError
+from sqlalchemy import select
+
+from ..clock import now
+from ..config import Settings, settings
+from ..database import db
+from ..errors import A01, A02, A03, A04, ApiError
+from ..events import security_event
+from ..models import RefreshToken, User
+
+ALGORITHM = "HS256"
+CLOCK_SKEW_SECONDS = 5  # how far the clocks of two machines may differ
+_CLAIMS = {"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type"}
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request, as its access token and its session say."""
+
+    user_id: int
+    session_id: uuid.UUID
+
+
+def init_access(app: Flask, values: Settings) -> None:
+    """Pin algorithm, issuer, audience and lifetime; choose keys by ``kid``."""
+    app.config.update(
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_ENCODE_ISSUER=values.jwt_issuer,
+        JWT_DECODE_ISSUER=values.jwt_issuer,
+        JWT_ENCODE_AUDIENCE=values.jwt_audience,
+        JWT_DECODE_AUDIENCE=values.jwt_audience,
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=values.access_token_seconds),
+        JWT_DECODE_LEEWAY=CLOCK_SKEW_SECONDS,
+    )
+    manager = JWTManager(app)
+    keys = {key_id(key): key for key in (values.jwt_secret_key, *values.jwt_secret_key_previous)}
+    newest = key_id(values.jwt_secret_key)
+
+    @manager.encode_key_loader
+    def signing_key(_identity: str) -> bytes:
+        return keys[newest]
+
+    @manager.additional_headers_loader
+    def headers(_identity: str) -> dict[str, str]:
+        return {"kid": newest}
+
+    @manager.decode_key_loader
+    def verification_key(header: dict[str, Any], _claims: dict[str, Any]) -> bytes:
+        kid = header.get("kid", newest)
+        if kid not in keys:
+            raise PyJWTError("unknown kid")
+        return keys[kid]
+
+
+def key_id(key: bytes) -> str:
+    """The ``kid`` of a key: says which one it is and nothing about it."""
+    return hmac.digest(key, b"tasks-api kid", "sha256").hex()[:16]
+
+
+def issue(user_id: int, session_id: uuid.UUID) -> str:
+    """A new access token for the session."""
+    return create_access_token(str(user_id), additional_claims={"sid": str(session_id)})
+
+
+def bearer_required(view: View) -> View:
+    """Let a request in only with a good access token of a living session; ``caller()`` says whose."""
+
+    @wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        g.caller = authenticate()
+        return view(*args, **kwargs)
+
+    document: Any = wrapper
+    document._apidoc = {**getattr(view, "_apidoc", {})}
+    manual = {"security": [{"bearer": []}], **document._apidoc.get("manual_doc", {})}
+    document._apidoc["manual_doc"] = manual
+    return cast(View, wrapper)
+
+
+def caller() -> Caller:
+    """Who sent this request."""
+    return cast(Caller, g.caller)
+
+
+def has_bearer() -> bool:
+    """Whether the request carries an access token, good or bad."""
+    return bool(_bearer_token())
+
+
+def authenticate() -> Caller:
+    """Check the request's access token and its session.
+
+    Raises:
+        ApiError: A01 to A04.
+    """
+    encoded = _bearer_token()
+    if not encoded:
+        raise ApiError(A01)
+    found = _verify(encoded)
+    # One statement on every request is what lets a logout take effect at once.
+    alive = db.session.execute(
+        select(RefreshToken.id)
+        .join(User, User.id == RefreshToken.user_id)
+        .where(
+            RefreshToken.session_id == found.session_id,
+            RefreshToken.user_id == found.user_id,
+            RefreshToken.expiry_date > now(),
+            User.active.is_(True),
+        )
+    ).first()
+    if alive is None:
+        raise ApiError(A04)
+    return found
+
+
+def _bearer_token() -> str:
+    # Not flask-jwt-extended's own reader: it wants "Bearer" spelled so, and schemes have no case (RFC 9110).
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _verify(encoded: str) -> Caller:
+    try:
+        claims = decode_token(encoded)
+        if not claims.keys() >= _CLAIMS or claims["type"] != "access" or not claims["sub"].isdecimal():
+            raise ApiError(A03)
+        found = Caller(int(claims["sub"]), uuid.UUID(claims["sid"]))
+    except ExpiredSignatureError:
+        raise ApiError(A02) from None
+    except (PyJWTError, JWTExtendedException, ValueError, TypeError, AttributeError, RecursionError):
+        security_event("access_token_forged")
+        raise ApiError(A03) from None
+    if claims["exp"] <= now().timestamp():  # the clock skew is for nbf and iat alone
+        raise ApiError(A02)
+    if found.user_id > 2**31 - 1:
+        raise ApiError(A04)
+    return found

@@ -1,0 +1,81 @@
+"""Password hashes: PBKDF2-HMAC-SHA256 with a random salt for each user.
+
+Two formats of one algorithm. The .NET original writes the bare base64 of the key and always means 100,000
+iterations; every other count is written in front: ``pbkdf2-sha256$600000$<base64>``.
+"""
+
+import hmac
+import os
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from hashlib import pbkdf2_hmac
+
+ORIGINAL_ITERATIONS = 100_000
+KEY_BYTES = 32
+SALT_BYTES = 32
+MIN_LENGTH = 8
+MAX_LENGTH = 256
+_SCHEME = "pbkdf2-sha256"
+
+
+@dataclass(frozen=True)
+class PasswordHash:
+    """What the columns Password and PasswordSalt hold."""
+
+    password: str
+    salt: str
+
+    @property
+    def iterations(self) -> int:
+        """The count this hash was made with."""
+        scheme, separator, rest = self.password.partition("$")
+        if not separator or scheme != _SCHEME:
+            return ORIGINAL_ITERATIONS
+        count = rest.partition("$")[0]
+        return int(count) if count.isascii() and count.isdecimal() else ORIGINAL_ITERATIONS
+
+
+class Hasher:
+    """Makes and verifies hashes, in a time that does not tell which emails exist.
+
+    Every verification costs the same number of iterations: as many as the dearest hash that this process
+    has met, and at least ``iterations``.
+
+    Args:
+        iterations: the count of new hashes.
+    """
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations = iterations
+        self._cost = iterations
+        self._nobody = PasswordHash("", b64encode(bytes(SALT_BYTES)).decode())
+
+    def hash(self, password: str) -> PasswordHash:
+        """A new hash with a new salt."""
+        salt = os.urandom(SALT_BYTES)
+        key = b64encode(_derive(password, salt, self.iterations)).decode()
+        bare = self.iterations == ORIGINAL_ITERATIONS
+        return PasswordHash(key if bare else f"{_SCHEME}${self.iterations}${key}", b64encode(salt).decode())
+
+    def verify(self, password: str, expected: PasswordHash | None) -> bool:
+        """Whether ``password`` made ``expected``; None, an account that does not exist, takes as long."""
+        real = expected or self._nobody
+        count = real.iterations if expected else self._cost
+        self._cost = max(self._cost, count)
+        try:
+            salt = b64decode(real.salt)
+            key = b64decode(real.password.rpartition("$")[2])
+        except ValueError:  # neither we nor the original wrote this
+            salt, key = b"", b""
+        derived = _derive(password, salt, count)
+        if self._cost > count:
+            _derive(password, salt, self._cost - count)
+        return hmac.compare_digest(derived, key) and expected is not None
+
+    def is_current(self, stored: PasswordHash) -> bool:
+        """Whether a new hash would have the count of this one."""
+        return stored.iterations == self.iterations
+
+
+def _derive(password: str, salt: bytes, iterations: int) -> bytes:
+    return pbkdf2_hmac("sha256", password.encode(), salt, iterations, KEY_BYTES)

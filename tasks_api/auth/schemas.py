@@ -1,0 +1,125 @@
+"""The bodies of /api/users: what they may carry, and what comes back."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from ..api import RequestSchema, Text, Timestamp
+from ..errors import L01, R01, S01
+from .passwords import MAX_LENGTH
+
+EMAIL_LENGTH = 50  # the column's
+NAME_LENGTH = 255
+
+EMAIL_EXAMPLE = {"example": "anna@example.com"}
+PASSWORD_EXAMPLE = {"example": "correct horse battery", "format": "password"}
+
+
+class Email(Text):
+    """An email address. Its form is checked after its length, and in ASCII: case folds alike on every database."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        email = super()._deserialize(value, *args, **kwargs).strip()
+        if not email.isascii():
+            raise ma.ValidationError("must be an email address in ASCII (write the domain in its xn-- form)")
+        return validate.Email(error="must be an email address")(email)
+
+
+class SignupRequest(RequestSchema):
+    """A new user."""
+
+    problem = S01
+
+    email = Email(EMAIL_LENGTH, required=True, metadata=EMAIL_EXAMPLE | {"format": "email"})
+    password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
+    confirm_password = Text(
+        MAX_LENGTH, blank=True, required=True, data_key="confirmPassword", metadata=PASSWORD_EXAMPLE
+    )
+    first_name = Text(NAME_LENGTH, required=True, data_key="firstName", metadata={"example": "Anna"})
+    last_name = Text(NAME_LENGTH, required=True, data_key="lastName", metadata={"example": "Andersson"})
+    ts = Timestamp(load_default=None, metadata={"description": "becomes the creation date; now if not given"})
+
+
+class LoginRequest(RequestSchema):
+    """Whoever was let in by the original is let in here: only lengths are checked."""
+
+    problem = L01
+
+    email = Text(EMAIL_LENGTH, required=True, metadata=EMAIL_EXAMPLE)
+    password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
+
+
+class RefreshRequest(RequestSchema):
+    """A refresh token, and whose it should be: null and 0 are nobody in particular."""
+
+    problem = R01
+
+    user_id = fields.Integer(
+        strict=True, load_default=0, data_key="userId", metadata={"description": "0 or null: not given"}
+    )
+    refresh_token = Text(2**16, required=True, data_key="refreshToken")
+
+
+class LogoutRequest(RequestSchema):
+    """A logout may name the session by its refresh token instead of an access token."""
+
+    problem = R01
+
+    refresh_token = fields.String(load_default="", data_key="refreshToken")
+
+
+class PasswordRequest(RequestSchema):
+    """A password change."""
+
+    problem = S01
+
+    current_password = Text(
+        MAX_LENGTH, blank=True, required=True, data_key="currentPassword", metadata=PASSWORD_EXAMPLE
+    )
+    new_password = Text(MAX_LENGTH, blank=True, required=True, data_key="newPassword", metadata=PASSWORD_EXAMPLE)
+    confirm_password = Text(
+        MAX_LENGTH, blank=True, required=True, data_key="confirmPassword", metadata=PASSWORD_EXAMPLE
+    )
+
+
+class UserResponse(ma.Schema):
+    """The new user."""
+
+    id = fields.Integer(data_key="userId", metadata={"example": 1})
+    email = fields.String(metadata=EMAIL_EXAMPLE)
+    first_name = fields.String(data_key="firstName", metadata={"example": "Anna"})
+    last_name = fields.String(data_key="lastName", metadata={"example": "Andersson"})
+    ts = Timestamp(data_key="creationDate")
+
+
+class InfoResponse(UserResponse):
+    """Who am I."""
+
+    class Meta:
+        """Marshmallow's own settings."""
+
+        exclude = ("id",)
+
+
+class TokenResponse(ma.Schema):
+    """Both tokens of a session."""
+
+    access_token = fields.String(data_key="accessToken", metadata={"description": "a JWT; send it as Bearer"})
+    refresh_token = fields.String(data_key="refreshToken", metadata={"description": "store it before you use it"})
+    user_id = fields.Integer(data_key="userId", metadata={"example": 1})
+    first_name = fields.String(data_key="firstName", metadata={"example": "Anna"})
+    token_type = fields.String(data_key="tokenType", metadata={"example": "Bearer"})
+    expires_in = fields.Integer(data_key="expiresIn", metadata={"description": "seconds", "example": 900})
+
+
+class SessionResponse(ma.Schema):
+    """A device that is signed in."""
+
+    session_id = fields.UUID(data_key="sessionId")
+    current = fields.Boolean(metadata={"description": "whether this request came from it"})
+    started_at = Timestamp(data_key="startedAt")
+    last_used_at = Timestamp(data_key="lastUsedAt")
+    expiry_date = Timestamp(data_key="expiresAt")
+    user_agent = fields.String(data_key="userAgent", allow_none=True)
+    ip_address = fields.String(data_key="ipAddress", allow_none=True)

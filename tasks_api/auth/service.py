@@ -1,0 +1,446 @@
+"""The rules of users and sessions. A function here is a transaction, or a list of cases over a few of them."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NoReturn, cast
+
+from flask import current_app
+from sqlalchemy import CursorResult, Row, Select, Update, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ..clock import now, to_smalldatetime
+from ..config import settings
+from ..database import db, transaction
+from ..errors import A04, INVALID_GRANT, L02, NOT_FOUND, P01, S02, S03, S04, ApiError
+from ..events import security_event
+from ..limits import count_wrong_password, refuse_guessing
+from ..models import RefreshToken, User
+from . import tokens
+from .passwords import MIN_LENGTH, Hasher, PasswordHash
+from .tokens import Keyring, Token
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a request came from, cut to the length of its columns."""
+
+    user_agent: str | None
+    ip_address: str | None
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A session and its current refresh token."""
+
+    user_id: int
+    first_name: str
+    session_id: uuid.UUID
+    refresh_token: str
+
+
+@dataclass(frozen=True)
+class Authentication:
+    """The parts of the service that hold secrets or costs, made once for an application."""
+
+    hasher: Hasher
+    keyring: Keyring
+
+
+def init_authentication(app: Any, values: Any) -> None:
+    """Make them from the settings."""
+    app.extensions["authentication"] = Authentication(
+        Hasher(values.password_iterations), Keyring((values.refresh_token_key, *values.refresh_token_key_previous))
+    )
+
+
+def _hasher() -> Hasher:
+    return cast(Authentication, current_app.extensions["authentication"]).hasher
+
+
+def _keyring() -> Keyring:
+    return cast(Authentication, current_app.extensions["authentication"]).keyring
+
+
+# --- users -----------------------------------------------------------------------------------------------
+
+
+def sign_up(
+    *, email: str, password: str, confirm_password: str, first_name: str, last_name: str, ts: datetime | None
+) -> Mapping[str, object]:
+    """Add an active user.
+
+    Raises:
+        ApiError: S02 email taken, S03 passwords differ, S04 weak password.
+    """
+    _check_new_password(password, confirm_password)
+    if db.session.execute(select(User.id).where(User.email == email)).first():
+        raise ApiError(S02)
+    hashed = _hasher().hash(password)
+    user = {"email": email, "first_name": first_name, "last_name": last_name, "ts": ts or to_smalldatetime(now())}
+    try:
+        user_id = _add_user(user | {"password": hashed.password, "password_salt": hashed.salt, "active": True})
+    except IntegrityError:  # somebody else was faster; the unique index decides
+        raise ApiError(S02) from None
+    security_event("signed_up", user_id=user_id)
+    return user | {"id": user_id}
+
+
+@transaction
+def _add_user(values: Mapping[str, object]) -> int:
+    return cast(int, db.session.execute(insert(User).values(values).returning(User.id)).scalar_one())
+
+
+def _check_new_password(password: str, confirmation: str) -> None:
+    if password != confirmation:
+        raise ApiError(S03)
+    if len(password.encode("utf-16-le")) // 2 < MIN_LENGTH:
+        raise ApiError(S04)
+
+
+def info(user_id: int) -> Row[Any]:
+    """The user's own details.
+
+    Raises:
+        ApiError: A04, the user is gone.
+    """
+    found = db.session.execute(
+        select(User.email, User.first_name, User.last_name, User.ts).where(User.id == user_id)
+    ).first()
+    if found is None:
+        raise ApiError(A04)
+    return found
+
+
+# --- opening a session -----------------------------------------------------------------------------------
+
+
+def log_in(email: str, password: str, device: Device) -> OpenSession:
+    """Open a session.
+
+    Raises:
+        ApiError: L02 for an unknown email, a wrong password and an inactive user alike; RATE_LIMITED.
+    """
+    user = db.session.execute(_credentials().where(User.email == email)).first()
+    account = (user.email if user else email).casefold()
+    refuse_guessing(account)
+    stored = PasswordHash(user.password, user.password_salt) if user else None
+    db.session.rollback()  # hold no connection while hashing
+    hasher = _hasher()
+    good = hasher.verify(password, stored)
+    if user is None or stored is None or not good or not user.active:
+        count_wrong_password(account)
+        security_event("login_failed", user_id=user.id if user else None)
+        raise ApiError(L02)
+    rewritten = stored if hasher.is_current(stored) else hasher.hash(password)
+    opened = _open_after_login(user, stored, rewritten, device)
+    if opened is None:
+        security_event("login_failed", user_id=user.id)
+        raise ApiError(L02)
+    security_event("login_ok", user_id=user.id, session_id=opened.session_id)
+    return opened
+
+
+def change_password(
+    user_id: int, *, current_password: str, new_password: str, confirm_password: str, device: Device
+) -> OpenSession:
+    """Change the password, end every session of the user and open a new one.
+
+    Raises:
+        ApiError: S03, S04, P01 wrong current password, A04 the row changed meanwhile, RATE_LIMITED.
+    """
+    _check_new_password(new_password, confirm_password)
+    user = db.session.execute(_credentials().where(User.id == user_id)).first()
+    if user is None:
+        raise ApiError(A04)
+    account = user.email.casefold()
+    refuse_guessing(account)
+    stored = PasswordHash(user.password, user.password_salt)
+    db.session.rollback()
+    hasher = _hasher()
+    if not hasher.verify(current_password, stored):
+        count_wrong_password(account)
+        security_event("password_change_failed", user_id=user_id)
+        raise ApiError(P01)
+    opened = _open_after_password_change(user, stored, hasher.hash(new_password), device)
+    if opened is None:
+        raise ApiError(A04)
+    security_event("password_changed", user_id=user_id, session_id=opened.session_id)
+    return opened
+
+
+def _credentials() -> Select[Any]:
+    return select(User.id, User.email, User.first_name, User.password, User.password_salt, User.active)
+
+
+@transaction
+def _open_after_login(
+    user: Row[Any], verified: PasswordHash, stored: PasswordHash, device: Device
+) -> OpenSession | None:
+    if not _lock_user(user.id, verified, stored):
+        return None
+    _make_room(user.id)
+    return _insert_session(user, device)
+
+
+@transaction
+def _open_after_password_change(
+    user: Row[Any], verified: PasswordHash, stored: PasswordHash, device: Device
+) -> OpenSession | None:
+    if not _lock_user(user.id, verified, stored):
+        return None
+    _delete_sessions(RefreshToken.user_id == user.id)
+    return _insert_session(user, device)
+
+
+def _lock_user(user_id: int, verified: PasswordHash, stored: PasswordHash) -> bool:
+    # The first statement of the transaction. It fails when the password was changed since it was verified,
+    # and its row lock makes the logins of one user wait for each other: that is what keeps max_sessions.
+    statement = (
+        update(User)
+        .where(User.id == user_id, User.active.is_(True), User.password == verified.password)
+        .values(password=stored.password, password_salt=stored.salt)
+    )
+    return _changed(statement) == 1
+
+
+def _make_room(user_id: int) -> None:
+    moment = now()
+    rows = db.session.execute(_sessions(user_id)).all()
+    # The original's rows have never been used here, so they go first.
+    living = [row for row in rows if row.expiry_date > moment]
+    living.sort(key=lambda row: (row.started_at is not None, _last_used(row)))
+    surplus = living[: max(0, len(living) - settings.max_sessions + 1)]
+    doomed = [row.session_id for row in rows if row.expiry_date <= moment] + [row.session_id for row in surplus]
+    for start in range(0, len(doomed), 1000):  # a statement takes at most 2,100 parameters
+        _delete_sessions(RefreshToken.session_id.in_(doomed[start : start + 1000]))
+    for row in surplus:
+        security_event("session_ended", reason="max_sessions", user_id=user_id, session_id=row.session_id)
+
+
+def _insert_session(user: Row[Any], device: Device) -> OpenSession:
+    session_id, salt, moment = uuid.uuid4(), tokens.new_salt(), now()
+    token = _keyring().make(session_id, 0, salt)
+    db.session.execute(
+        insert(RefreshToken).values(
+            user_id=user.id,
+            token_hash=tokens.token_hash(token, salt),
+            token_salt=salt,
+            ts=moment,
+            expiry_date=_expiry(moment, moment),
+            session_id=session_id,
+            counter=0,
+            started_at=moment,
+            user_agent=device.user_agent,
+            ip_address=device.ip_address,
+        )
+    )
+    return OpenSession(user.id, user.first_name, session_id, str(token))
+
+
+def _expiry(started_at: datetime, moment: datetime) -> datetime:
+    sliding = moment + timedelta(days=settings.refresh_token_days)
+    return min(sliding, started_at + timedelta(days=settings.session_max_days))
+
+
+# --- refreshing ------------------------------------------------------------------------------------------
+
+
+def refresh(text: str, user_id: int, device: Device) -> OpenSession:
+    """Answer a refresh token with the session's current one.
+
+    Args:
+        text: the refresh token.
+        user_id: whose it should be, 0 if the client does not say.
+        device: where the request came from.
+
+    Raises:
+        ApiError: INVALID_GRANT.
+    """
+    # Not ours, or made up: nothing changes, so that nobody can end a session without having held its token.
+    try:
+        token = tokens.decode(text)
+    except ValueError:
+        _refuse("malformed")
+    row = _session(token)
+    if row is None:
+        _refuse("unknown_session", session_id=token.session_id)
+    facts = {"user_id": row.user_id, "session_id": row.session_id}
+    if user_id and user_id != row.user_id:
+        _refuse("other_user", **facts)
+
+    # The session ran out, or its user was deactivated.
+    moment = now()
+    oldest = moment - timedelta(days=settings.session_max_days)
+    if row.expiry_date <= moment or _started(row) <= oldest or not row.active:
+        _refuse("session_over", **facts)
+
+    # The current token, as nearly always. Of simultaneous requests one wins the compare-and-swap; the others
+    # read again and find themselves in the next case.
+    if token.counter == row.counter:
+        if not tokens.has_hash(token, row.token_salt, row.token_hash):
+            _refuse("other_hash", **facts)
+        successor = _keyring().make(row.session_id, row.counter + 1, row.token_salt)
+        if _rotate(row, successor, device):
+            return OpenSession(row.user_id, row.first_name, row.session_id, str(successor))
+        row = _session(token)
+        if row is None:
+            _refuse("session_over", **facts)
+
+    # The token before: a second tab, or a client that never saw the answer. It gets the same successor, while
+    # the window is open; afterwards it is as old as any other.
+    if token.counter == row.counter - 1 and _in_retry_window(row):
+        known = _keyring().find(row.session_id, row.counter, row.token_salt, row.token_hash)
+        if known is None:
+            _refuse("other_hash", **facts)
+        security_event("refresh_retried", **facts)
+        return OpenSession(row.user_id, row.first_name, row.session_id, str(known))
+
+    # An older token: two parties hold copies, and one of them stole it. A newer one: the database was restored
+    # from a backup, and nobody can tell any more. Nobody keeps the session.
+    _end(RefreshToken.session_id == row.session_id)
+    security_event("refresh_replayed", counter=token.counter, current=row.counter, **facts)
+    security_event("session_ended", reason="replay", **facts)
+    raise ApiError(INVALID_GRANT)
+
+
+def _refuse(reason: str, **facts: object) -> NoReturn:
+    security_event("refresh_refused", reason=reason, **facts)
+    raise ApiError(INVALID_GRANT)
+
+
+def _session(token: Token) -> Row[Any] | None:
+    """The session of ``token``, if one of our keys made the token."""
+    row = db.session.execute(
+        select(
+            RefreshToken.session_id,
+            RefreshToken.user_id,
+            RefreshToken.token_hash,
+            RefreshToken.token_salt,
+            RefreshToken.ts,
+            RefreshToken.expiry_date,
+            RefreshToken.counter,
+            RefreshToken.started_at,
+            RefreshToken.rotated_at,
+            User.first_name,
+            User.active,
+        )
+        .join(User, User.id == RefreshToken.user_id)
+        .where(RefreshToken.session_id == token.session_id)
+    ).first()
+    return row if row is not None and _keyring().made(token, row.token_salt) else None
+
+
+def _in_retry_window(row: Row[Any]) -> bool:
+    window = settings.refresh_retry_seconds
+    if not window or row.rotated_at is None:
+        return False
+    return now() - row.rotated_at <= timedelta(seconds=window)  # a rotation in the future is now: clocks differ
+
+
+@transaction
+def _rotate(row: Row[Any], successor: Token, device: Device) -> bool:
+    """Compare and swap: whether the row still had the counter that was read."""
+    moment = now()
+    statement = (
+        update(RefreshToken)
+        .where(
+            RefreshToken.session_id == row.session_id,
+            RefreshToken.counter == row.counter,
+            RefreshToken.token_hash == row.token_hash,
+        )
+        .values(
+            counter=successor.counter,
+            token_hash=tokens.token_hash(successor, row.token_salt),
+            expiry_date=_expiry(_started(row), moment),
+            rotated_at=moment,
+            user_agent=device.user_agent,
+            ip_address=device.ip_address,
+        )
+    )
+    return _changed(statement) == 1
+
+
+# --- ending sessions -------------------------------------------------------------------------------------
+
+
+def log_out(text: str) -> None:
+    """End the session of a refresh token, current or used; any other text changes nothing (RFC 7009)."""
+    try:
+        token = tokens.decode(text)
+    except ValueError:
+        return
+    row = _session(token)
+    if row is not None and _end(RefreshToken.session_id == row.session_id):
+        security_event("session_ended", reason="logout", user_id=row.user_id, session_id=row.session_id)
+
+
+def end_session(user_id: int, session_id: uuid.UUID, reason: str) -> None:
+    """End one session of the user.
+
+    Raises:
+        ApiError: NOT_FOUND, for a session that does not exist and for somebody else's.
+    """
+    if not _end(RefreshToken.session_id == session_id, RefreshToken.user_id == user_id):
+        raise ApiError(NOT_FOUND, "You have no such session.")
+    security_event("session_ended", reason=reason, user_id=user_id, session_id=session_id)
+
+
+def end_all_sessions(user_id: int) -> None:
+    """End every session of the user."""
+    count = _end(RefreshToken.user_id == user_id)
+    security_event("session_ended", reason="all_signed_out", user_id=user_id, count=count)
+
+
+def sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
+    """The user's living sessions, the most recently used first."""
+    moment = now()
+    rows = db.session.execute(_sessions(user_id).where(RefreshToken.expiry_date > moment)).all()
+    return [
+        {
+            "session_id": row.session_id,
+            "current": row.session_id == current,
+            "started_at": _started(row),
+            "last_used_at": _last_used(row),
+            "expiry_date": row.expiry_date,
+            "user_agent": row.user_agent,
+            "ip_address": row.ip_address,
+        }
+        for row in sorted(rows, key=_last_used, reverse=True)
+    ]
+
+
+def _sessions(user_id: int) -> Select[Any]:
+    return select(
+        RefreshToken.session_id,
+        RefreshToken.ts,
+        RefreshToken.expiry_date,
+        RefreshToken.started_at,
+        RefreshToken.rotated_at,
+        RefreshToken.user_agent,
+        RefreshToken.ip_address,
+    ).where(RefreshToken.user_id == user_id)
+
+
+def _started(row: Row[Any]) -> datetime:
+    return cast(datetime, row.started_at or row.ts)
+
+
+def _last_used(row: Row[Any]) -> datetime:
+    return max(_started(row), row.rotated_at or _started(row))
+
+
+@transaction
+def _end(*conditions: Any) -> int:
+    return _delete_sessions(*conditions)
+
+
+def _delete_sessions(*conditions: Any) -> int:
+    statement = delete(RefreshToken).where(*conditions).execution_options(synchronize_session=False)
+    return cast(CursorResult[Any], db.session.execute(statement)).rowcount
+
+
+def _changed(statement: Update) -> int:
+    result = db.session.execute(statement.execution_options(synchronize_session=False))
+    return cast(CursorResult[Any], result).rowcount

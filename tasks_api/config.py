@@ -1,0 +1,288 @@
+"""Every setting, its default and its meaning, in one table.
+
+A setting NAME is the environment variable TASKS_NAME, the same in a ``.env`` file in the working
+directory, or NAME in ``instance/settings.cfg`` (Python syntax, as in Flask). The environment wins over
+``.env``, both win over the file.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+import limits
+from dotenv import dotenv_values
+from flask import Config, current_app
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from werkzeug.local import LocalProxy
+
+from .keys import MIN_KEY_BYTES, generated_key
+
+PREFIX = "TASKS_"
+ROOT = Path(__file__).resolve().parent.parent
+
+# What Kubernetes sets in every container for a Service called "tasks", and what tests use.
+_FOREIGN = re.compile(r"TASKS_(TEST_.*|PORT(_.*)?|SERVICE_.*|.*_SERVICE_(HOST|PORT.*)|.*_PORT(_.*)?)")
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used. The message is one line that names it."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a text that is not empty")
+    return value.strip()
+
+
+def _integer(low: int, high: int) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def _boolean(value: object) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    result = words.get(str(value).strip().lower())
+    if result is None:
+        raise ValueError("must be true or false")
+    return result
+
+
+def _optional_boolean(value: object) -> bool | None:
+    return None if value is None else _boolean(value)
+
+
+def _list(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError("must be a list, comma-separated")
+    return tuple(item.strip() for item in items if item.strip())
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    origins = _list(value)
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@]+", origin):
+            raise ValueError("must be origins like http://localhost:4200, comma-separated")
+    return origins
+
+
+def _key(value: object) -> bytes:
+    key = _text(value).encode()
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")
+    return key
+
+
+def _optional_key(value: object) -> bytes | None:
+    return None if value is None else _key(value)
+
+
+def _keys(value: object) -> tuple[bytes, ...]:
+    return tuple(_key(item) for item in _list(value))
+
+
+def _rate_limit(value: object) -> str:
+    try:
+        limits.parse_many(_text(value))
+    except ValueError:
+        raise ValueError("must be a rate like '10 per minute'") from None
+    return _text(value)
+
+
+def _storage_uri(value: object) -> str:
+    uri = _text(value)
+    if not re.match(r"(memory|(async\+)?(redis|rediss|memcached|mongodb)[a-z+]*)://", uri):
+        raise ValueError("must be a storage address such as memory:// or redis://host:6379")
+    return uri
+
+
+def _database_url(value: object) -> URL:
+    try:
+        url = make_url(_text(value))
+    except ArgumentError:
+        raise ValueError("must be an SQLAlchemy URL") from None
+    if url.get_backend_name() not in ("sqlite", "mssql"):
+        raise ValueError("must be a sqlite:// or mssql+pyodbc:// address")
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise ValueError("must name a database file: every process of the service opens it")
+    return url
+
+
+def _log_level(value: object) -> str:
+    level = _text(value).upper()
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return level
+
+
+def _setting(default: object, parse: Callable[[object], object], meaning: str, shown: str | None = None) -> Any:
+    metadata = {"parse": parse, "meaning": meaning, "shown": shown}
+    return field(default=cast(Any, default), metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one application; ``Settings.load()`` reads and checks them."""
+
+    instance_path: Path = field(default=ROOT / "instance")
+
+    database_url: URL = _setting(
+        "sqlite:///tasks.db",
+        _database_url,
+        "where the data is: an SQLAlchemy URL; a relative SQLite file is in `instance/`",
+    )
+    upgrade_on_start: bool = _setting(
+        None, _optional_boolean, "apply new schema scripts when the service starts", "true for SQLite, else false"
+    )
+    jwt_secret_key: bytes = _setting(
+        None, _optional_key, "signs access tokens (HS256); at least 32 bytes", "generated in `instance/`"
+    )
+    jwt_secret_key_previous: tuple[bytes, ...] = _setting(
+        (), _keys, "older keys whose access tokens are still accepted", "none"
+    )
+    refresh_token_key: bytes = _setting(
+        None, _optional_key, "makes refresh tokens; at least 32 bytes", "generated in `instance/`"
+    )
+    refresh_token_key_previous: tuple[bytes, ...] = _setting(
+        (), _keys, "older keys whose refresh tokens are still accepted", "none"
+    )
+    jwt_issuer: str = _setting("tasks-api", _text, "the `iss` of access tokens, checked on every request")
+    jwt_audience: str = _setting("tasks-api", _text, "the `aud` of access tokens, checked on every request")
+    access_token_seconds: int = _setting(900, _integer(1, 86_400), "lifetime of an access token, in seconds")
+    refresh_token_days: int = _setting(
+        14, _integer(1, 3650), "a session ends when it was not refreshed for this many days"
+    )
+    session_max_days: int = _setting(90, _integer(1, 3650), "a session ends this many days after its login")
+    refresh_retry_seconds: int = _setting(
+        10, _integer(0, 60), "how long a used refresh token is answered with its one successor; 0: never"
+    )
+    max_sessions: int = _setting(
+        20, _integer(1, 1000), "sessions a user can have; the least recently used one makes room"
+    )
+    password_iterations: int = _setting(
+        600_000,
+        _integer(100_000, 10_000_000),
+        "PBKDF2-HMAC-SHA256 iterations; 100000 writes the format that the .NET original reads",
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        (), _origins, "browser origins that may call the API, comma-separated", "none"
+    )
+    trusted_proxies: int = _setting(
+        0, _integer(0, 10), "reverse proxies in front whose X-Forwarded-* headers are believed"
+    )
+    ratelimit_enabled: bool = _setting(True, _boolean, "limit how often one client may try")
+    ratelimit_storage_uri: str = _setting(
+        "memory://", _storage_uri, "where attempts are counted: one process each, or `redis://...` for all"
+    )
+    ratelimit_login: str = _setting("60 per minute", _rate_limit, "logins per client address")
+    ratelimit_login_failures: str = _setting(
+        "10 per 5 minutes", _rate_limit, "wrong passwords per account, from anywhere"
+    )
+    ratelimit_signup: str = _setting("60 per hour", _rate_limit, "signups per client address")
+    ratelimit_refresh: str = _setting("30 per minute", _rate_limit, "refused refreshes per client address")
+    ratelimit_password: str = _setting("30 per hour", _rate_limit, "password changes per client address")
+    metrics_enabled: bool = _setting(True, _boolean, "serve /metrics")
+    docs_enabled: bool = _setting(True, _boolean, "serve /swagger and /openapi.json")
+    log_level: str = _setting("INFO", _log_level, "DEBUG, INFO, WARNING or ERROR")
+    workers: int = _setting(None, _integer(1, 256), "gunicorn worker processes", "one per core")
+    threads: int = _setting(4, _integer(1, 256), "threads per worker")
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is the embedded one."""
+        return self.database_url.get_backend_name() == "sqlite"
+
+    @property
+    def database_file(self) -> Path:
+        """The embedded database's file; relative names are in the instance folder."""
+        return self.instance_path / (self.database_url.database or "")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, instance_path: Path | None = None) -> "Settings":
+        """Read, check and complete the settings.
+
+        Args:
+            environ: the environment, instead of ``.env`` and the process's own.
+            instance_path: the folder for run-time state, instead of TASKS_INSTANCE_PATH or ``instance/``.
+
+        Raises:
+            ConfigError: an unknown name or an unusable value.
+        """
+        if environ is None:
+            environ = {name: text for name, text in dotenv_values(".env").items() if text is not None} | os.environ
+        instance = (instance_path or Path(environ.get("TASKS_INSTANCE_PATH") or ROOT / "instance")).absolute()
+        values = _read_file(instance / "settings.cfg") | _read_environment(environ)
+        table = {item.name: item for item in fields(cls) if item.metadata}
+        known: dict[str, Any] = {name: _default(item) for name, item in table.items()}
+        for name, (shown, value) in values.items():
+            if name not in table:
+                raise ConfigError(f"{shown} is not a setting")
+            known[name] = value
+        for name, item in table.items():
+            if name in values or item.default is not None:
+                try:
+                    known[name] = item.metadata["parse"](known[name])
+                except ValueError as error:
+                    raise ConfigError(f"{values[name][0]} {error}") from None
+        return cls(instance_path=instance, **_complete(known, instance))
+
+
+def _default(item: "Field[Any]") -> object:
+    return None if item.default is MISSING else item.default
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, object]]:
+    return {
+        name.removeprefix(PREFIX).lower(): (name, value)
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and name != "TASKS_INSTANCE_PATH" and not _is_foreign(name)
+    }
+
+
+def _is_foreign(name: str) -> bool:
+    return bool(_FOREIGN.fullmatch(name))
+
+
+def _read_file(path: Path) -> dict[str, tuple[str, object]]:
+    config = Config(path.parent)
+    try:
+        config.from_pyfile(path.name, silent=True)
+    except Exception as error:
+        raise ConfigError(f"{path} cannot be read: {type(error).__name__}: {error}".replace("\n", " ")) from None
+    return {name.lower(): (f"{name} in {path}", value) for name, value in config.items()}
+
+
+def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
+    if known["upgrade_on_start"] is None:
+        known["upgrade_on_start"] = known["database_url"].get_backend_name() == "sqlite"
+    if known["workers"] is None:
+        known["workers"] = os.cpu_count() or 1
+    for name in ("jwt_secret_key", "refresh_token_key"):
+        if known[name] is None:
+            try:
+                known[name] = generated_key(instance / name)
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"{PREFIX}{name.upper()} is not set and {instance / name}: {error}") from None
+    return known
+
+
+def markdown_table() -> str:
+    """The settings as the table in README; a test holds the two together."""
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for item in fields(Settings):
+        if item.metadata:
+            shown = item.metadata["shown"] or f"`{str(item.default).lower() if item.default in (True, False) else item.default}`"
+            rows.append(f"| `{PREFIX}{item.name.upper()}` | {shown} | {item.metadata['meaning']} |")
+    return "\n".join(rows)
+
+
+settings = cast(Settings, LocalProxy(lambda: current_app.extensions["settings"]))

@@ -1,0 +1,60 @@
+"""Log lines: JSON on a pipe, readable on a terminal, each with the id of its request."""
+
+import logging
+import sys
+from logging.config import dictConfig
+
+from flask import g, has_request_context, request
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+
+class RequestFilter(logging.Filter):
+    """Adds the request's id, address, user and session to every record made while it is served."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything through, completed."""
+        if has_request_context():
+            record.request_id = g.get("request_id")
+            record.address = request.remote_addr
+            caller = g.get("caller")
+            if caller is not None:
+                record.user_id, record.session_id = caller.user_id, str(caller.session_id)
+        return True
+
+
+class OneLine(logging.Formatter):
+    """For a terminal. A line break in a message is shown, not obeyed, so a record stays one line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line, without the traceback that may follow."""
+        line = f"{super().formatMessage(record)} [{getattr(record, 'request_id', '-')}]"
+        return line.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def init_logs(level: str) -> None:
+    """Send everything from ``level`` up to standard output."""
+    readable = sys.stdout.isatty()
+    dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"request": {"()": RequestFilter}},
+            "formatters": {
+                "json": {
+                    "()": OrjsonFormatter,
+                    "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                    "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+                },
+                "readable": {"()": OneLine, "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+            },
+            "handlers": {
+                "out": {
+                    "class": "logging.StreamHandler",
+                    "stream": "ext://sys.stdout",
+                    "filters": ["request"],
+                    "formatter": "readable" if readable else "json",
+                }
+            },
+            "loggers": {"tasks_api": {"level": level, "handlers": ["out"], "propagate": False}},
+        }
+    )

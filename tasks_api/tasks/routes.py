@@ -1,0 +1,95 @@
+"""/api/tasks: the caller's own tasks."""
+
+from typing import Any
+
+from flask import Response, url_for
+
+from ..api import Blueprint
+from ..auth.access import bearer_required, caller
+from ..auth.routes import BEARER
+from ..errors import D01, T00, T01, TOO_LARGE, UNSUPPORTED, ApiError
+from . import service
+from .schemas import DeletedResponse, NewTask, TaskChanges, TaskQuery, TaskResponse, WholeTask
+
+tasks = Blueprint("tasks", __name__, url_prefix="/api/tasks", description="The caller's own tasks")
+BODY = (TOO_LARGE, UNSUPPORTED)
+
+_LINK = {"Link": {"schema": {"type": "string"}, "description": 'RFC 8288, rel="next", when there are more'}}
+_LOCATION = {"Location": {"schema": {"type": "string"}, "description": "the new task's address"}}
+
+
+@tasks.get("")
+@tasks.arguments(TaskQuery, location="query")
+@tasks.response(200, TaskResponse(many=True), headers=_LINK)
+@tasks.errors(T00, *BEARER)
+@bearer_required
+def list_tasks(query: dict[str, Any]) -> Any:
+    """My tasks, by id."""
+    rows, more = service.page(caller().user_id, **query)
+    if not more:
+        return rows
+    completed = query["is_completed"]
+    parameters = {} if completed is None else {"isCompleted": str(completed).lower()}
+    following = url_for(".list_tasks", **parameters, limit=query["limit"], after=rows[-1].id)
+    return rows, {"Link": f'<{following}>; rel="next"'}
+
+
+@tasks.get("/<task_id>")
+@tasks.response(200, TaskResponse)
+@tasks.errors(T01, *BEARER)
+@bearer_required
+def get_task(task_id: str) -> Any:
+    """One of my tasks."""
+    return service.get(caller().user_id, _number(task_id))
+
+
+@tasks.post("")
+@tasks.arguments(NewTask)
+@tasks.response(201, TaskResponse, headers=_LOCATION)
+@tasks.errors(T00, *BEARER, *BODY)
+@bearer_required
+def add_task(body: dict[str, Any]) -> Any:
+    """Add a task."""
+    added = service.add(caller().user_id, **body)
+    return added, {"Location": url_for(".get_task", task_id=added["id"])}
+
+
+@tasks.put("")
+@tasks.arguments(WholeTask)
+@tasks.response(200, TaskResponse)
+@tasks.errors(T00, T01, *BEARER, *BODY)
+@bearer_required
+def replace_task(body: dict[str, Any]) -> Any:
+    """Replace one of my tasks; its id is in the body."""
+    return service.replace(caller().user_id, body.pop("id"), **body)
+
+
+@tasks.patch("/<task_id>")
+@tasks.arguments(TaskChanges)
+@tasks.response(200, TaskResponse)
+@tasks.errors(T00, T01, *BEARER, *BODY)
+@bearer_required
+def change_task(body: dict[str, Any], task_id: str) -> Any:
+    """Change what the body names of one of my tasks."""
+    return service.change(caller().user_id, _number(task_id), body)
+
+
+@tasks.delete("/<task_id>")
+@tasks.response(200, DeletedResponse)
+@tasks.errors(D01, T01, *BEARER)
+@bearer_required
+def delete_task(task_id: str) -> Any:
+    """Delete one of my tasks."""
+    number = _number(task_id)
+    if number == 0:
+        raise ApiError(D01)
+    service.remove(caller().user_id, number)
+    return {"task_id": number}
+
+
+def _number(text: str) -> int:
+    """The id in a path: 0 for what is no number, and too large a one for what has too many digits."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()):
+        return 0
+    return int(text) if len(digits) <= 18 else service.MAX_ID + 1

@@ -1,0 +1,97 @@
+"""The bodies of /api/tasks: what they may carry, and what comes back."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from ..api import Boolean, RequestSchema, Text, Timestamp
+from ..errors import T00
+
+PAGE_LIMIT = 1000
+_NAME: dict[str, Any] = {"metadata": {"example": "Buy milk"}}
+
+
+class _Word(fields.Boolean):
+    """true or false in a query, in any case."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> bool:
+        word = value.lower() if isinstance(value, str) else value
+        if word not in ("true", "false"):
+            raise ma.ValidationError("must be true or false")
+        return bool(word == "true")
+
+
+class _Number(fields.Integer):
+    """Decimal digits in a query."""
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> int:
+        if not (isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 10):
+            raise ma.ValidationError("must be a whole number")
+        return int(value)
+
+
+class TaskQuery(RequestSchema):
+    """Which tasks."""
+
+    problem = T00
+
+    is_completed = _Word(load_default=None, data_key="isCompleted")
+    limit = _Number(
+        load_default=PAGE_LIMIT,
+        validate=validate.Range(1, PAGE_LIMIT, error=f"must be from 1 to {PAGE_LIMIT}"),
+    )
+    after = _Number(load_default=0, metadata={"description": "the id of the last task seen"})
+
+
+class NewTask(RequestSchema):
+    """A task to add."""
+
+    problem = T00
+
+    name = Text(100, required=True, **_NAME)
+    is_completed = Boolean(load_default=False, data_key="isCompleted")
+    ts = Timestamp(load_default=None, metadata={"description": "now if not given"})
+
+
+class WholeTask(RequestSchema):
+    """A task to replace."""
+
+    problem = T00
+
+    id = fields.Integer(strict=True, required=True, metadata={"example": 1})
+    name = Text(100, required=True, **_NAME)
+    is_completed = Boolean(required=True, data_key="isCompleted")
+    ts = Timestamp(load_default=None, metadata={"description": "now if not given"})
+
+    @ma.validates("id")
+    def not_zero(self, value: int, **_kwargs: Any) -> None:
+        """0 is what a client sends that has none."""
+        if value == 0:
+            raise ma.ValidationError("is missing")
+
+
+class TaskChanges(RequestSchema):
+    """What to change; the rest stays."""
+
+    problem = T00
+    null_is_absent = False
+
+    name = Text(100, **_NAME)
+    is_completed = Boolean(data_key="isCompleted")
+    ts = Timestamp()
+
+
+class TaskResponse(ma.Schema):
+    """A task."""
+
+    id = fields.Integer(metadata={"example": 1})
+    name = fields.String(metadata={"example": "Buy milk"})
+    is_completed = fields.Boolean(data_key="isCompleted", metadata={"example": False})
+    ts = Timestamp()
+
+
+class DeletedResponse(ma.Schema):
+    """Which task was deleted."""
+
+    task_id = fields.Integer(data_key="taskId", metadata={"example": 1})
