@@ -53,6 +53,7 @@ class RequestSchema(ma.Schema):
 
     problem: Problem  # the catalogue's entry for a request that does not parse
     null_is_absent = True
+    body_optional = False
 
     class Meta:
         """Marshmallow's own settings."""
@@ -131,11 +132,14 @@ class Parser(FlaskParser):
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         """The request's JSON object."""
-        problem = cast(RequestSchema, schema).problem
+        wanted = cast(RequestSchema, schema)
+        problem = wanted.problem
         body = req.get_data()
         if not body:
+            if wanted.body_optional:
+                return {}
             raise ApiError(problem, "The request needs a JSON body.")
-        if not is_json(req.mimetype):
+        if not is_json(req.mimetype) and not (wanted.body_optional and not req.mimetype):
             raise ApiError(UNSUPPORTED)
         try:
             return orjson.loads(body)

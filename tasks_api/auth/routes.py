@@ -117,19 +117,19 @@ def log_out(body: dict[str, Any]) -> None:
 
 
 @users.get("/info")
+@bearer_required
 @users.response(200, InfoResponse)
 @users.errors(*BEARER)
-@bearer_required
 def info() -> Any:
     """Who am I."""
     return service.info(caller().user_id)
 
 
 @users.put("/password")
+@bearer_required
 @users.arguments(PasswordRequest)
 @users.response(200, TokenResponse)
 @users.errors(S01, S03, S04, P01, RATE_LIMITED, *BEARER, TOO_LARGE, UNSUPPORTED)
-@bearer_required
 @limiter.limit(lambda: settings.ratelimit_password)
 def change_password(body: dict[str, Any]) -> Any:
     """Change the password: ends every session, the answer opens a new one."""
@@ -137,18 +137,18 @@ def change_password(body: dict[str, Any]) -> Any:
 
 
 @users.get("/sessions")
+@bearer_required
 @users.response(200, SessionResponse(many=True))
 @users.errors(*BEARER)
-@bearer_required
 def list_sessions() -> Any:
     """The devices that are signed in, the most recently used first."""
     return service.sessions(caller().user_id, caller().session_id)
 
 
 @users.delete("/sessions/<session_id>")
+@bearer_required
 @users.response(204)
 @users.errors(NOT_FOUND, *BEARER)
-@bearer_required
 def end_session(session_id: str) -> None:
     """Sign one device out."""
     try:
@@ -159,9 +159,9 @@ def end_session(session_id: str) -> None:
 
 
 @users.delete("/sessions")
+@bearer_required
 @users.response(204)
 @users.errors(*BEARER)
-@bearer_required
 def end_all_sessions() -> None:
     """Sign all devices out, this one too."""
     service.end_all_sessions(caller().user_id)

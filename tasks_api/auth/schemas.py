@@ -65,6 +65,7 @@ class LogoutRequest(RequestSchema):
     """A logout may name the session by its refresh token instead of an access token."""
 
     problem = R01
+    body_optional = True
 
     refresh_token = fields.String(load_default="", data_key="refreshToken")
 

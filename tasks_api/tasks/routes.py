@@ -19,10 +19,10 @@ _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "the new 
 
 
 @tasks.get("")
+@bearer_required
 @tasks.arguments(TaskQuery, location="query")
 @tasks.response(200, TaskResponse(many=True), headers=_LINK)
 @tasks.errors(T00, *BEARER)
-@bearer_required
 def list_tasks(query: dict[str, Any]) -> Any:
     """My tasks, by id."""
     rows, more = service.page(caller().user_id, **query)
@@ -35,19 +35,19 @@ def list_tasks(query: dict[str, Any]) -> Any:
 
 
 @tasks.get("/<task_id>")
+@bearer_required
 @tasks.response(200, TaskResponse)
 @tasks.errors(T01, *BEARER)
-@bearer_required
 def get_task(task_id: str) -> Any:
     """One of my tasks."""
     return service.get(caller().user_id, _number(task_id))
 
 
 @tasks.post("")
+@bearer_required
 @tasks.arguments(NewTask)
 @tasks.response(201, TaskResponse, headers=_LOCATION)
 @tasks.errors(T00, *BEARER, *BODY)
-@bearer_required
 def add_task(body: dict[str, Any]) -> Any:
     """Add a task."""
     added = service.add(caller().user_id, **body)
@@ -55,29 +55,29 @@ def add_task(body: dict[str, Any]) -> Any:
 
 
 @tasks.put("")
+@bearer_required
 @tasks.arguments(WholeTask)
 @tasks.response(200, TaskResponse)
 @tasks.errors(T00, T01, *BEARER, *BODY)
-@bearer_required
 def replace_task(body: dict[str, Any]) -> Any:
     """Replace one of my tasks; its id is in the body."""
     return service.replace(caller().user_id, body.pop("id"), **body)
 
 
 @tasks.patch("/<task_id>")
+@bearer_required
 @tasks.arguments(TaskChanges)
 @tasks.response(200, TaskResponse)
 @tasks.errors(T00, T01, *BEARER, *BODY)
-@bearer_required
 def change_task(body: dict[str, Any], task_id: str) -> Any:
     """Change what the body names of one of my tasks."""
     return service.change(caller().user_id, _number(task_id), body)
 
 
 @tasks.delete("/<task_id>")
+@bearer_required
 @tasks.response(200, DeletedResponse)
 @tasks.errors(D01, T01, *BEARER)
-@bearer_required
 def delete_task(task_id: str) -> Any:
     """Delete one of my tasks."""
     number = _number(task_id)

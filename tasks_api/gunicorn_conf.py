@@ -1,0 +1,52 @@
+"""gunicorn's configuration: ``gunicorn --config python:tasks_api.gunicorn_conf wsgi:app``."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from typing import Any
+
+# Before anything imports prometheus_client: it decides then whether workers share their counts.
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    _folder = tempfile.mkdtemp(prefix="tasks-api-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder
+    _owner = os.getpid()
+    atexit.register(lambda: os.getpid() == _owner and shutil.rmtree(_folder, ignore_errors=True))
+
+from tasks_api.config import ConfigError, Settings  # noqa: E402
+
+try:
+    _settings = Settings.load()
+except ConfigError as error:
+    raise SystemExit(f"tasks-api: {error}") from None
+
+bind = "127.0.0.1:5217"
+workers = _settings.workers
+worker_class = "gthread"
+threads = _settings.threads
+timeout = 30
+graceful_timeout = 30
+keepalive = 5
+control_socket_disable = True
+# No header names another client, scheme or path; TASKS_TRUSTED_PROXIES is the one way, see web.py.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+loglevel = "warning"
+proc_name = "tasks-api"
+
+if not _settings.is_sqlite:
+    _generated = [name for name in ("jwt_secret_key", "refresh_token_key") if (_settings.instance_path / name).exists()]
+
+
+def when_ready(server: Any) -> None:
+    """Say where the service is."""
+    scheme = "https" if server.cfg.is_ssl else "http"
+    for host, port in (address for address in server.cfg.address if isinstance(address, tuple)):
+        print(f"Tasks API is listening: {scheme}://{host}:{port}/swagger", flush=True)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the live gauges of a worker that is gone."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)

@@ -1,0 +1,40 @@
+"""Whether the process is up, and whether it can do its work."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+
+from .api import Blueprint
+from .config import settings
+from .database import db
+from .errors import RETRY_AFTER_OUTAGE, UNAVAILABLE, ApiError
+from .migrations import pending
+
+health = Blueprint("health", __name__, url_prefix="/health", description="For load balancers and orchestrators")
+
+
+class HealthResponse(ma.Schema):
+    """All is well."""
+
+    status = fields.String(metadata={"example": "ok"})
+
+
+@health.get("/live")
+@health.response(200, HealthResponse)
+def live() -> Any:
+    """The process is up."""
+    return {"status": "ok"}
+
+
+@health.get("/ready")
+@health.response(200, HealthResponse)
+@health.errors(UNAVAILABLE)
+def ready() -> Any:
+    """The database answers and its schema is current."""
+    scripts = pending(db.engine, settings)
+    if scripts:
+        names = ", ".join(script.name for script in scripts)
+        detail = f"The database schema is not current ({names}): run 'flask --app wsgi db upgrade'."
+        raise ApiError(UNAVAILABLE, detail, retry_after=RETRY_AFTER_OUTAGE)
+    return {"status": "ok"}

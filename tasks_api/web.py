@@ -1,0 +1,84 @@
+"""What happens to every request before its route and after it, whichever route it is."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from .config import Settings
+from .metrics import observe
+
+log = logging.getLogger("tasks_api.access")
+
+MAX_BODY_BYTES = 64 * 1024
+EXPOSED_HEADERS = ("Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+def init_web(app: Flask, settings: Settings) -> None:
+    """Request ids, path folding, proxies, CORS, response headers and the access log."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.before_request(_start)
+    app.after_request(_finish)
+    if settings.cors_origins:
+        CORS(
+            app,
+            origins=list(settings.cors_origins),
+            expose_headers=EXPOSED_HEADERS,
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            max_age=600,
+        )
+    wrapped: Any = PathFolding(app.wsgi_app)
+    proxies = settings.trusted_proxies
+    if proxies:
+        wrapped = ProxyFix(wrapped, x_for=proxies, x_proto=proxies, x_host=proxies, x_prefix=proxies)
+    app.wsgi_app = wrapped  # type: ignore[method-assign]
+
+
+class PathFolding:
+    """Paths match without case and with or without a trailing slash, as in ASP.NET.
+
+    Folded here, before routing, so that no client is redirected: many lose their body on the way.
+    """
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self.application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Pass the request on under its folded path."""
+        path = environ.get("PATH_INFO", "").lower()
+        if path.startswith("/api/"):
+            environ["PATH_INFO"] = path[:-1] if path.endswith("/") else path
+        return self.application(environ, start_response)
+
+
+def _start() -> None:
+    g.started = time.perf_counter()
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _finish(response: Response) -> Response:
+    seconds = time.perf_counter() - g.started
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if request.path.startswith("/api/"):
+        response.headers["Cache-Control"] = "no-store"
+    route = request.url_rule.rule if request.url_rule else "unmatched"
+    observe(route, request.method, response.status_code, seconds)
+    log.info(
+        "request",
+        extra={
+            "route": route,
+            "method": request.method,
+            "status": response.status_code,
+            "ms": round(seconds * 1000, 2),
+        },
+    )
+    return response
