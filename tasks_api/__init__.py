@@ -24,7 +24,6 @@ from .tasks.routes import tasks
 from .version import __version__
 from .web import init_web
 
-
 log = logging.getLogger(__name__)
 
 
@@ -60,6 +59,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings.docs_enabled:
         app.register_blueprint(docs)
 
+    if settings.generated_keys and not settings.is_sqlite:
+        log.warning("generated keys in use: another machine has others, set %s", ", ".join(settings.generated_keys))
     if settings.upgrade_on_start and _is_serving():
         _upgrade(app, settings)
     return app

@@ -18,7 +18,6 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import fields
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import HTTPException
 
 from .clock import to_smalldatetime
 from .errors import UNSUPPORTED, ApiError, Problem
@@ -26,9 +25,7 @@ from .errors import UNSUPPORTED, ApiError, Problem
 View = TypeVar("View", bound=Callable[..., Any])
 
 # What .NET reads: date, time to the minute or finer with up to seven digits, offset or none.
-_ISO_8601 = re.compile(
-    r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,7})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
-)
+_ISO_8601 = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,7})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 
 class Json(JSONProvider):

@@ -134,6 +134,7 @@ class Settings:
     """The settings of one application; ``Settings.load()`` reads and checks them."""
 
     instance_path: Path = field(default=ROOT / "instance")
+    generated_keys: tuple[str, ...] = field(default=())
 
     database_url: URL = _setting(
         "sqlite:///tasks.db",
@@ -266,13 +267,15 @@ def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
         known["upgrade_on_start"] = known["database_url"].get_backend_name() == "sqlite"
     if known["workers"] is None:
         known["workers"] = os.cpu_count() or 1
+    generated = []
     for name in ("jwt_secret_key", "refresh_token_key"):
         if known[name] is None:
+            generated.append(f"{PREFIX}{name.upper()}")
             try:
                 known[name] = generated_key(instance / name)
             except (OSError, ValueError) as error:
                 raise ConfigError(f"{PREFIX}{name.upper()} is not set and {instance / name}: {error}") from None
-    return known
+    return known | {"generated_keys": tuple(generated)}
 
 
 def markdown_table() -> str:
@@ -280,7 +283,10 @@ def markdown_table() -> str:
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for item in fields(Settings):
         if item.metadata:
-            shown = item.metadata["shown"] or f"`{str(item.default).lower() if item.default in (True, False) else item.default}`"
+            shown = (
+                item.metadata["shown"]
+                or f"`{str(item.default).lower() if item.default in (True, False) else item.default}`"
+            )
             rows.append(f"| `{PREFIX}{item.name.upper()}` | {shown} | {item.metadata['meaning']} |")
     return "\n".join(rows)
 

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import socket
 import tempfile
 from typing import Any
 
@@ -13,7 +14,7 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     _owner = os.getpid()
     atexit.register(lambda: os.getpid() == _owner and shutil.rmtree(_folder, ignore_errors=True))
 
-from tasks_api.config import ConfigError, Settings  # noqa: E402
+from tasks_api.config import ConfigError, Settings
 
 try:
     _settings = Settings.load()
@@ -34,15 +35,25 @@ forwarder_headers = ""
 loglevel = "warning"
 proc_name = "tasks-api"
 
-if not _settings.is_sqlite:
-    _generated = [name for name in ("jwt_secret_key", "refresh_token_key") if (_settings.instance_path / name).exists()]
+
+def on_starting(server: Any) -> None:
+    """Refuse an address that is in use, in one sentence."""
+    for address in server.cfg.address:
+        if isinstance(address, tuple):
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+            try:
+                socket.create_server(address, family=family).close()
+            except OSError as error:
+                reason = f"{address[0]}:{address[1]}: {error.strerror}. Choose another: make run PORT=5218"
+                raise SystemExit(f"tasks-api: cannot listen on {reason}") from None
 
 
 def when_ready(server: Any) -> None:
     """Say where the service is."""
     scheme = "https" if server.cfg.is_ssl else "http"
     for host, port in (address for address in server.cfg.address if isinstance(address, tuple)):
-        print(f"Tasks API is listening: {scheme}://{host}:{port}/swagger", flush=True)
+        name = "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::") else host  # noqa: S104
+        print(f"Tasks API: {scheme}://{name}:{port}  (Swagger: {scheme}://{name}:{port}/swagger)", flush=True)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

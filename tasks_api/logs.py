@@ -25,7 +25,7 @@ class RequestFilter(logging.Filter):
 class OneLine(logging.Formatter):
     """For a terminal. A line break in a message is shown, not obeyed, so a record stays one line."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The line, without the traceback that may follow."""
         line = f"{super().formatMessage(record)} [{getattr(record, 'request_id', '-')}]"
         return line.replace("\r", "\\r").replace("\n", "\\n")
@@ -42,8 +42,9 @@ def init_logs(level: str) -> None:
             "formatters": {
                 "json": {
                     "()": OrjsonFormatter,
-                    "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
-                    "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+                    "fmt": "%(levelname)s %(name)s %(message)s",
+                    "rename_fields": {"levelname": "level", "name": "logger"},
+                    "timestamp": "time",
                 },
                 "readable": {"()": OneLine, "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
             },

@@ -98,7 +98,7 @@ def run(connection: Connection, path: Path) -> None:
     for statement in _statements(source) if connection.dialect.name == "sqlite" else _GO.split(source):
         if statement.strip():
             try:
-                connection.exec_driver_sql(statement.replace("%", "%%") if connection.dialect.paramstyle == "format" else statement)
+                connection.exec_driver_sql(statement)
             except Exception as error:
                 reason = str(getattr(error, "orig", error))
                 raise MigrationError(f"{path.name}: {_explain(connection, reason)}") from error

@@ -15,7 +15,7 @@ from jwt.exceptions import ExpiredSignatureError, PyJWTError
 from sqlalchemy import select
 
 from ..clock import now
-from ..config import Settings, settings
+from ..config import Settings
 from ..database import db
 from ..errors import A01, A02, A03, A04, ApiError
 from ..events import security_event
@@ -47,6 +47,7 @@ def init_access(app: Flask, values: Settings) -> None:
         JWT_DECODE_AUDIENCE=values.jwt_audience,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=values.access_token_seconds),
         JWT_DECODE_LEEWAY=CLOCK_SKEW_SECONDS,
+        JWT_COOKIE_CSRF_PROTECT=False,  # tokens travel in a header, never in a cookie
     )
     manager = JWTManager(app)
     keys = {key_id(key): key for key in (values.jwt_secret_key, *values.jwt_secret_key_previous)}

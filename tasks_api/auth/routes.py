@@ -32,7 +32,7 @@ from ..errors import (
 )
 from ..limits import limiter
 from . import service
-from .access import authenticate, bearer_required, caller, has_bearer, issue
+from .access import authenticate, bearer_required, caller, issue
 from .schemas import (
     InfoResponse,
     LoginRequest,

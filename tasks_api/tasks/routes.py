@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, url_for
+from flask import url_for
 
 from ..api import Blueprint
 from ..auth.access import bearer_required, caller
