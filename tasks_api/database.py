@@ -10,7 +10,8 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from .config import Settings
@@ -92,7 +93,7 @@ def does_not_answer(error: SQLAlchemyError) -> bool:
 
     A table that is missing counts: the schema scripts have not been applied yet.
     """
-    if isinstance(error, OperationalError | InterfaceError | TimeoutError):
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return True
     if not isinstance(error, DBAPIError):
         return False

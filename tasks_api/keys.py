@@ -30,7 +30,7 @@ def generated_key(path: Path) -> bytes:
         except FileExistsError:
             pass
         finally:
-            os.unlink(temporary)
+            Path(temporary).unlink()
     key = path.read_bytes().strip()
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")

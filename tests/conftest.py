@@ -1,0 +1,213 @@
+"""A service on a real database file, and people who use it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tasks_api import create_app
+from tasks_api.config import ROOT, Settings
+from tasks_api.database import db
+
+PASSWORD = "correct horse battery"
+FAST = {"TASKS_PASSWORD_ITERATIONS": "100000", "TASKS_RATELIMIT_ENABLED": "false"}
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Iterator[MakeApp]:
+    """Make applications with the given settings, on one database file."""
+    apps: list[Flask] = []
+
+    def make(**settings: str) -> Flask:
+        environ = FAST | {f"TASKS_{name}": value for name, value in settings.items()}
+        app = create_app(Settings.load(environ, tmp_path / "instance"))
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@dataclass
+class Person:
+    """Somebody with a browser."""
+
+    client: FlaskClient
+    email: str = "anna@example.com"
+    password: str = PASSWORD
+    access: str = ""
+    refresh: str = ""
+    user_id: int = 0
+
+    def sign_up(self, **changes: Any) -> TestResponse:
+        body = {
+            "email": self.email,
+            "password": self.password,
+            "confirmPassword": self.password,
+            "firstName": "Anna",
+            "lastName": "Andersson",
+        }
+        return self.client.post("/api/users/signup", json=body | changes)
+
+    def log_in(self) -> TestResponse:
+        answer = self.client.post("/api/users/login", json={"email": self.email, "password": self.password})
+        return self.keep(answer)
+
+    def refreshed(self, token: str | None = None, **more: Any) -> TestResponse:
+        return self.client.post("/api/users/refresh_token", json={"refreshToken": token or self.refresh} | more)
+
+    def keep(self, answer: TestResponse) -> TestResponse:
+        if answer.status_code == 200 and answer.json:
+            self.access, self.refresh = answer.json["accessToken"], answer.json["refreshToken"]
+            self.user_id = answer.json["userId"]
+        return answer
+
+    def other_device(self) -> "Person":
+        other = Person(self.client, self.email, self.password)
+        other.log_in()
+        return other
+
+    def call(self, method: str, path: str, **options: Any) -> TestResponse:
+        return self.client.open(path, method=method, headers={"Authorization": f"Bearer {self.access}"}, **options)
+
+    def is_in(self) -> bool:
+        return self.call("GET", "/api/users/info").status_code == 200
+
+
+@pytest.fixture
+def person(client: FlaskClient) -> Callable[[str], Person]:
+    """Make people who are signed up and logged in."""
+
+    def make(email: str = "anna@example.com") -> Person:
+        somebody = Person(client, email)
+        assert somebody.sign_up().status_code == 201
+        assert somebody.log_in().status_code == 200
+        return somebody
+
+    return make
+
+
+@pytest.fixture
+def anna(person: Callable[[str], Person]) -> Person:
+    return person("anna@example.com")
+
+
+@pytest.fixture
+def bertil(person: Callable[[str], Person]) -> Person:
+    return person("bertil@example.com")
+
+
+def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """Check that ``answer`` is the catalogue's entry and return its body."""
+    assert (answer.status_code, answer.json and answer.json.get("errorCode")) == (status, code), answer.text
+    assert answer.mimetype == "application/problem+json"
+    body: dict[str, Any] = answer.get_json()
+    assert body["error"] == body["detail"]
+    assert body["status"] == status
+    assert body["type"]
+    assert body["title"]
+    assert answer.headers["X-Request-ID"]
+    return body
+
+
+@dataclass
+class Live:
+    """A gunicorn that listens on loopback."""
+
+    url: str
+    process: subprocess.Popen[str]
+    instance: Path
+
+    def post(self, path: str, body: object, token: str | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.post(self.url + path, json=body, headers=headers, timeout=30)
+
+    def get(self, path: str, token: str | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.get(self.url + path, headers=headers, timeout=30)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def environment(instance: Path, **settings: str) -> dict[str, str]:
+    """This process's environment with only our settings in it."""
+    kept = {name: value for name, value in os.environ.items() if not re.match("TASKS_|COV_|PROMETHEUS", name)}
+    ours = FAST | {"TASKS_INSTANCE_PATH": str(instance)} | {f"TASKS_{name}": value for name, value in settings.items()}
+    return kept | ours
+
+
+@contextmanager
+def serving(instance: Path, **settings: str) -> Iterator[Live]:
+    """Serve under gunicorn, as ``make run`` does."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:tasks_api.gunicorn_conf"]
+    process = subprocess.Popen(
+        [*command, "--bind", f"127.0.0.1:{port}", "wsgi:app"],
+        cwd=ROOT,
+        env=environment(instance, **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    live = Live(f"http://127.0.0.1:{port}", process, instance)
+    try:
+        _wait_until_ready(live)
+        # Keep the pipe empty, or a chatty service would block on its own log.
+        drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
+        yield live
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        if process.stdout:
+            process.stdout.close()
+        drain.wait(10)
+
+
+def _wait_until_ready(live: Live) -> None:
+    for _ in range(200):
+        try:
+            if live.get("/health/ready").status_code == 200:
+                return
+        except requests.ConnectionError:
+            if live.process.poll() is not None:
+                break
+        time.sleep(0.05)
+    raise AssertionError("gunicorn did not become ready")
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One gunicorn with two workers for all tests that need one."""
+    with serving(tmp_path_factory.mktemp("live"), WORKERS="2") as server:
+        yield server
