@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Flask
@@ -55,7 +56,11 @@ def prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "do_connect")
     def create_private(_dialect: Any, _record: Any, arguments: list[str], _keywords: Any) -> None:
         # SQLite gives its -wal and -shm files the mode of the database itself.
-        os.close(os.open(arguments[0], os.O_CREAT | os.O_RDWR, 0o600))
+        try:
+            Path(arguments[0]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(arguments[0], os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{arguments[0]}: {error.strerror}") from error
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
