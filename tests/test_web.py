@@ -40,14 +40,14 @@ def test_a_request_id_is_kept_if_it_is_harmless(client: FlaskClient, given: str,
     assert (answer.headers["X-Request-ID"] == given) is kept
 
 
-def test_the_log_line_has_the_same_id(anna: Person, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_line_has_the_same_id(capsys: pytest.CaptureFixture[str], anna: Person) -> None:
     anna.client.get("/api/users/info", headers={"Authorization": f"Bearer {anna.access}", "X-Request-ID": "find-me"})
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     line = next(line for line in lines if line.get("request_id") == "find-me")
     assert (line["route"], line["status"], line["user_id"]) == ("/api/users/info", 200, 1)
 
 
-def test_no_secret_reaches_the_log(anna: Person, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_secret_reaches_the_log(capsys: pytest.CaptureFixture[str], anna: Person) -> None:
     used = anna.refresh
     anna.keep(anna.refreshed())
     anna.refreshed(used)
@@ -86,11 +86,10 @@ def test_a_database_without_its_schema_is_not_ready(make_app: MakeApp) -> None:
     problem(Person(client).log_in(), 503, "unavailable")
 
 
-def test_a_locked_database_is_503_and_heals(app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_database_is_503_and_heals(app: Flask, anna: Person) -> None:
     with app.app_context():
         path = str(db.engine.url.database)
         db.engine.dispose()
-    app.extensions["sqlalchemy"].engines[None].dialect.create_connect_args  # noqa: B018
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with app.app_context(), db.engine.connect() as connection:

@@ -1,6 +1,9 @@
 -- TasksDb as the .NET original makes it. On a database that the original made, its tables are adopted.
 
-SET ANSI_NULLS, QUOTED_IDENTIFIER, XACT_ABORT, NOCOUNT ON;
+SET ANSI_NULLS ON;
+SET QUOTED_IDENTIFIER ON;
+SET XACT_ABORT ON;
+SET NOCOUNT ON;
 GO
 
 BEGIN TRANSACTION;

@@ -1,7 +1,10 @@
 -- A RefreshToken row becomes a session. Additions only: every new column is nullable or has a default, so
 -- the .NET original keeps working on the same database.
 
-SET ANSI_NULLS, QUOTED_IDENTIFIER, XACT_ABORT, NOCOUNT ON;
+SET ANSI_NULLS ON;
+SET QUOTED_IDENTIFIER ON;
+SET XACT_ABORT ON;
+SET NOCOUNT ON;
 GO
 
 BEGIN TRANSACTION;

@@ -2,7 +2,8 @@
 -- Anybody can read their password here: Tasks-demo-2026. Never for a service that others can reach.
 -- The hashes have the .NET original's format, so both services let these users in.
 
-SET XACT_ABORT, NOCOUNT ON;
+SET XACT_ABORT ON;
+SET NOCOUNT ON;
 GO
 
 BEGIN TRANSACTION;

@@ -62,7 +62,10 @@ def init_access(app: Flask, values: Settings) -> None:
         return {"kid": newest}
 
     @manager.decode_key_loader
-    def verification_key(header: dict[str, Any], _claims: dict[str, Any]) -> bytes:
+    def verification_key(header: dict[str, Any], claims: dict[str, Any]) -> bytes:
+        # Here and not after verification, because flask-jwt-extended fills in a type that is missing.
+        if not claims.keys() >= _CLAIMS:
+            raise PyJWTError("claims are missing")
         kid = header.get("kid", newest)
         if kid not in keys:
             raise PyJWTError("unknown kid")
@@ -139,7 +142,7 @@ def _bearer_token() -> str:
 def _verify(encoded: str) -> Caller:
     try:
         claims = decode_token(encoded)
-        if not claims.keys() >= _CLAIMS or claims["type"] != "access" or not claims["sub"].isdecimal():
+        if claims["type"] != "access" or not claims["sub"].isdecimal():
             raise ApiError(A03)
         found = Caller(int(claims["sub"]), uuid.UUID(claims["sid"]))
     except ExpiredSignatureError:

@@ -1,0 +1,170 @@
+"""Under gunicorn: promises of concurrency, proven with processes that share nothing but the database."""
+
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tasks_api.config import ROOT
+
+from .conftest import PASSWORD, Live, environment, free_port, serving
+
+
+def new_user(live: Live, email: str) -> dict[str, Any]:
+    body = {"email": email, "password": PASSWORD, "confirmPassword": PASSWORD, "firstName": "Anna", "lastName": "A"}
+    assert live.post("/api/users/signup", body).status_code == 201
+    return log_in(live, email)
+
+
+def log_in(live: Live, email: str) -> dict[str, Any]:
+    answer = live.post("/api/users/login", {"email": email, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def at_once(count: int, action: Callable[[], requests.Response]) -> list[requests.Response]:
+    with ThreadPoolExecutor(count) as pool:
+        return [future.result() for future in [pool.submit(action) for _ in range(count)]]
+
+
+def test_fifty_simultaneous_refreshes_have_one_successor(live: Live) -> None:
+    tokens = new_user(live, "fifty@example.com")
+    answers = at_once(50, lambda: live.post("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]}))
+    assert Counter(answer.status_code for answer in answers) == {200: 50}
+    successors = {answer.json()["refreshToken"] for answer in answers}
+    assert len(successors) == 1
+    from tasks_api.auth.tokens import decode
+
+    assert decode(successors.pop()).counter == 1
+    for answer in answers:
+        assert live.get("/api/users/info", answer.json()["accessToken"]).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with serving(tmp_path_factory.mktemp("strict"), WORKERS="2", REFRESH_RETRY_SECONDS="0", MAX_SESSIONS="3") as server:
+        yield server
+
+
+def test_without_a_retry_window_exactly_one_of_fifty_wins(strict: Live) -> None:
+    tokens = new_user(strict, "strict@example.com")
+    answers = at_once(50, lambda: strict.post("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]}))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 49}
+
+
+def test_simultaneous_logins_keep_the_session_limit(strict: Live) -> None:
+    new_user(strict, "limit@example.com")
+    credentials = {"email": "limit@example.com", "password": PASSWORD}
+    answers = at_once(12, lambda: strict.post("/api/users/login", credentials))
+    assert Counter(answer.status_code for answer in answers) == {200: 12}
+    inside = [answer for answer in answers if strict.get("/api/users/info", answer.json()["accessToken"]).ok]
+    assert len(inside) == 3
+
+
+def test_one_of_many_signups_gets_the_email(live: Live) -> None:
+    body = {"password": PASSWORD, "confirmPassword": PASSWORD, "firstName": "A", "lastName": "B"}
+    answers = at_once(12, lambda: live.post("/api/users/signup", body | {"email": "race@example.com"}))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 422: 11}
+
+
+def test_simultaneous_writes_all_succeed(live: Live) -> None:
+    token = new_user(live, "writer@example.com")["accessToken"]
+    answers = at_once(40, lambda: live.post("/api/tasks", {"name": "x"}, token))
+    assert Counter(answer.status_code for answer in answers) == {201: 40}
+    listed = live.get("/api/tasks", token).json()
+    assert sorted(task["id"] for task in listed) == sorted(answer.json()["id"] for answer in answers)
+
+
+def test_metrics_count_over_all_workers(live: Live) -> None:
+    def count() -> float:
+        lines = live.get("/metrics").text.splitlines()
+        wanted = 'tasks_request_seconds_count{method="GET",route="/health/live",status="200"}'
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+
+    before = count()
+    at_once(30, lambda: live.get("/health/live"))
+    assert count() == before + 30
+
+
+def test_a_worker_that_is_killed_loses_nothing(live: Live) -> None:
+    tokens = new_user(live, "killed@example.com")
+    added = [live.post("/api/tasks", {"name": str(n)}, tokens["accessToken"]).json()["id"] for n in range(5)]
+    children = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text().split()
+    subprocess.run(["kill", "-9", *children], check=True)
+    for _ in range(100):
+        try:
+            listed = live.get("/api/tasks", tokens["accessToken"])
+            break
+        except requests.ConnectionError:
+            continue
+    assert [task["id"] for task in listed.json()] == added
+    assert live.post("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]}).status_code == 200
+
+
+def test_sigterm_ends_the_service_with_0(tmp_path: Path) -> None:
+    with serving(tmp_path, WORKERS="1") as live:
+        live.process.send_signal(signal.SIGTERM)
+        assert live.process.wait(30) == 0
+
+
+def test_an_occupied_port_gets_a_sentence(live: Live, tmp_path: Path) -> None:
+    address = live.url.removeprefix("http://")
+    command = [".venv/bin/gunicorn", "--config", "python:tasks_api.gunicorn_conf", "--bind", address, "wsgi:app"]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 1
+    assert "cannot listen on" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_story_of_the_examples_is_true(tmp_path: Path) -> None:
+    with serving(tmp_path, WORKERS="2", ACCESS_TOKEN_SECONDS="4", REFRESH_RETRY_SECONDS="1") as live:
+        seeded = environment(tmp_path)
+        flask = [".venv/bin/flask", "--app", "wsgi", "db", "seed"]
+        subprocess.run(flask, cwd=ROOT, env=seeded, check=True, capture_output=True, timeout=60)
+        for script in sorted((ROOT / "examples").glob("*.sh")):
+            result = subprocess.run(
+                ["bash", str(script)],
+                env=seeded | {"URL": live.url},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_make_run_serves_and_says_where(tmp_path: Path) -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        ["make", "run", f"PORT={port}"],
+        cwd=ROOT,
+        env=environment(tmp_path, WORKERS="1", LOG_LEVEL="WARNING"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "/swagger" in line:
+            break
+    live = Live(f"http://127.0.0.1:{port}", process, tmp_path)
+    try:
+        demo = live.post("/api/users/login", {"email": "anna@example.com", "password": "Tasks-demo-2026"})
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        process.stdout.close()
+    assert demo.status_code == 200
+    assert "anna@example.com" in said
+    assert f"http://localhost:{port}/swagger" in said
