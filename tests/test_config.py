@@ -60,7 +60,8 @@ def test_a_wrong_setting_is_refused_in_one_line_that_names_it(tmp_path: Path, na
 
 
 @pytest.mark.parametrize(
-    "name", ["PORT", "PORT_5217_TCP_ADDR", "SERVICE_HOST", "SERVICE_PORT_HTTP", "REDIS_SERVICE_HOST", "TEST_DATABASE_URL"]
+    "name",
+    ["PORT", "PORT_5217_TCP_ADDR", "SERVICE_HOST", "SERVICE_PORT_HTTP", "REDIS_SERVICE_HOST", "TEST_DATABASE_URL"],
 )
 def test_names_of_kubernetes_and_tests_are_no_settings(tmp_path: Path, name: str) -> None:
     assert load(tmp_path, **{name: "tcp://10.0.0.1:5217"}).access_token_seconds == 900
@@ -72,7 +73,9 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     assert (settings.max_sessions, settings.access_token_seconds, settings.ratelimit_enabled) == (5, 120, False)
 
 
-@pytest.mark.parametrize("text", ["MAX_SESIONS = 5", "MAX_SESSIONS = True", "MAX_SESSIONS =", "MAX_SESSIONS = '5 or so'"])
+@pytest.mark.parametrize(
+    "text", ["MAX_SESIONS = 5", "MAX_SESSIONS = True", "MAX_SESSIONS =", "MAX_SESSIONS = '5 or so'"]
+)
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "settings.cfg").write_text(text)
     with pytest.raises(ConfigError) as refusal:
@@ -107,7 +110,13 @@ def test_a_damaged_key_file_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-@pytest.mark.parametrize("command", [["flask", "--app", "wsgi", "db", "status"], ["gunicorn", "--config", "python:tasks_api.gunicorn_conf", "wsgi:app"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["flask", "--app", "wsgi", "db", "status"],
+        ["gunicorn", "--config", "python:tasks_api.gunicorn_conf", "wsgi:app"],
+    ],
+)
 def test_a_wrong_setting_stops_the_start_without_a_traceback(tmp_path: Path, command: list[str]) -> None:
     result = subprocess.run(
         [sys.executable, "-m", *command],

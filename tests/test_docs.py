@@ -68,5 +68,6 @@ def test_the_page_needs_nothing_from_outside(client: FlaskClient) -> None:
     assert len(links) == 5
     for link in links:
         assert link.startswith("/")
-        assert client.get(link).status_code == 200
+        with client.get(link) as answer:
+            assert answer.status_code == 200
     assert "<script>" not in page.text

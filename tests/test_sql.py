@@ -17,7 +17,7 @@ from sqlglot import exp
 from tasks_api.cli import DEMO_EMAIL, DEMO_PASSWORD
 from tasks_api.config import ROOT
 from tasks_api.database import db
-from tasks_api.migrations import MigrationError, _GO, pending, run, scripts, seed, upgrade
+from tasks_api.migrations import _GO, MigrationError, pending, run, scripts, seed, upgrade
 
 from .conftest import MakeApp, Person, environment
 
@@ -47,7 +47,9 @@ def from_models() -> dict[str, Table]:
             targets = tuple(element.column.name for element in key.elements)
             said.foreign_keys.add((str(key.name), tuple(key.column_keys), key.referred_table.name, targets))
         assert not [rule for rule in table.constraints if isinstance(rule, UniqueConstraint)]
-        said.indexes = {(str(index.name), tuple(column.name for column in index.columns), index.unique) for index in table.indexes}
+        said.indexes = {
+            (str(index.name), tuple(column.name for column in index.columns), index.unique) for index in table.indexes
+        }
         said.identity = "Id" if table.autoincrement_column is not None else None
         found[table.name] = said
     return found
@@ -96,12 +98,16 @@ def apply(node: exp.Expression, found: dict[str, Table], dialect: str) -> None:
 def read(element: exp.Expression, table: Table, dialect: str) -> None:
     if isinstance(element, exp.ColumnDef):
         kinds = [constraint.args.get("kind") for constraint in element.constraints]
-        nullable = not any(isinstance(kind, exp.NotNullColumnConstraint) and not kind.args.get("allow_null") for kind in kinds)
+        nullable = not any(
+            isinstance(kind, exp.NotNullColumnConstraint) and not kind.args.get("allow_null") for kind in kinds
+        )
         table.columns[element.name] = (element.args["kind"].sql(dialect="tsql").lower(), nullable)
         for constraint in element.constraints:
             if isinstance(constraint.args.get("kind"), exp.PrimaryKeyColumnConstraint):
                 table.primary_key = (constraint.name, (element.name,))
-            if isinstance(constraint.args.get("kind"), exp.GeneratedAsIdentityColumnConstraint | exp.AutoIncrementColumnConstraint):
+            if isinstance(
+                constraint.args.get("kind"), exp.GeneratedAsIdentityColumnConstraint | exp.AutoIncrementColumnConstraint
+            ):
                 table.identity = element.name
     elif isinstance(element, exp.Constraint):
         for kind in element.expressions:
@@ -128,7 +134,9 @@ def test_the_parser_sees_what_matters() -> None:
 
 
 def test_both_databases_have_the_same_scripts() -> None:
-    names = [{path.name for path in (ROOT / "sql" / folder).glob("00[1-9]_*.sql")} for folder in ("sqlserver", "sqlite")]
+    names = [
+        {path.name for path in (ROOT / "sql" / folder).glob("00[1-9]_*.sql")} for folder in ("sqlserver", "sqlite")
+    ]
     assert names[0] == names[1]
 
 
@@ -222,7 +230,9 @@ def test_seeding_needs_an_empty_database(app: Flask) -> None:
 def flask(instance: Path, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", *arguments]
     pipe: Any = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment(instance, **settings), stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment(instance, **settings), stdout=pipe, stderr=pipe, text=True
+    )
 
 
 def output(process: "subprocess.Popen[str]") -> tuple[int, str]:

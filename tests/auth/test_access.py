@@ -101,7 +101,9 @@ def test_every_wrong_kind_of_token_is_a03(anna: Person, forge: Any) -> None:
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
-@pytest.mark.parametrize("change", [{"sub": "2"}, {"sub": "99999999999"}, {"sid": "00000000-0000-0000-0000-000000000000"}])
+@pytest.mark.parametrize(
+    "change", [{"sub": "2"}, {"sub": "99999999999"}, {"sid": "00000000-0000-0000-0000-000000000000"}]
+)
 def test_a_session_that_is_not_there_is_a04(anna: Person, bertil: Person, change: dict[str, str]) -> None:
     anna.access = signed(claims(anna) | change)
     problem(anna.call("GET", "/api/users/info"), 401, "A04")

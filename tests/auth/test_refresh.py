@@ -48,9 +48,7 @@ def test_a_refresh_rotates_the_token_of_the_same_session(app: Flask, anna: Perso
 
 
 def test_names_of_the_angular_client_work(anna: Person) -> None:
-    answer = anna.client.post(
-        "/api/users/refresh_token", json={"UserId": anna.user_id, "RefreshToken": anna.refresh}
-    )
+    answer = anna.client.post("/api/users/refresh_token", json={"UserId": anna.user_id, "RefreshToken": anna.refresh})
     assert answer.status_code == 200
 
 

@@ -52,7 +52,9 @@ def test_logout_with_neither_token_is_a01(client: FlaskClient, body: Any) -> Non
 def test_a_malformed_logout_is_r01(anna: Person) -> None:
     problem(anna.call("POST", "/api/users/logout", json={"refreshToken": 5}), 400, "R01")
     problem(anna.call("POST", "/api/users/logout", data="{", content_type="application/json"), 400, "R01")
-    problem(anna.call("POST", "/api/users/logout", data="a=1", content_type="text/plain"), 415, "unsupported_media_type")
+    problem(
+        anna.call("POST", "/api/users/logout", data="a=1", content_type="text/plain"), 415, "unsupported_media_type"
+    )
 
 
 def test_logout_takes_a_body_without_content_type(anna: Person) -> None:
@@ -127,9 +129,7 @@ def test_a_device_is_signed_out(anna: Person) -> None:
 
 def test_somebody_elses_session_is_not_found(anna: Person, bertil: Person) -> None:
     own = bertil.call("GET", "/api/users/sessions").get_json()[0]["sessionId"]
-    answers = [
-        anna.call("DELETE", f"/api/users/sessions/{wanted}") for wanted in (own, str(uuid.uuid4()), "nonsense")
-    ]
+    answers = [anna.call("DELETE", f"/api/users/sessions/{wanted}") for wanted in (own, str(uuid.uuid4()), "nonsense")]
     assert len({str(problem(answer, 404, "not_found")) for answer in answers}) == 1
     assert bertil.is_in()
 
@@ -188,7 +188,9 @@ def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(app: Flas
         db.session.execute(
             insert(RefreshToken).values(user_id=1, token_hash="x", token_salt="x", ts=now(), expiry_date=now())
         )
-        db.session.execute(update(RefreshToken).where(RefreshToken.token_salt == "x").values(expiry_date=now().replace(year=2020)))
+        db.session.execute(
+            update(RefreshToken).where(RefreshToken.token_salt == "x").values(expiry_date=now().replace(year=2020))
+        )
         db.session.commit()
     assert len(anna.call("GET", "/api/users/sessions").get_json()) == 1
     anna.other_device()

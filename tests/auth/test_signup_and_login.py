@@ -133,9 +133,7 @@ def test_login_does_not_ask_for_the_form_of_an_email(client: FlaskClient) -> Non
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["password"][:12])
-def test_users_of_the_original_log_in_and_get_a_stronger_hash(
-    make_app: MakeApp, vector: dict[str, Any]
-) -> None:
+def test_users_of_the_original_log_in_and_get_a_stronger_hash(make_app: MakeApp, vector: dict[str, Any]) -> None:
     app = make_app(PASSWORD_ITERATIONS="120000")
     anna = Person(app.test_client())
     anna.sign_up()

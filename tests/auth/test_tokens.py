@@ -20,7 +20,9 @@ def test_a_token_is_what_the_design_says() -> None:
     expected = urlsafe_b64encode(head + mac).decode().rstrip("=")
     token = Keyring([KEY]).make(SESSION, 7, SALT)
     assert str(token) == expected
-    assert tokens.token_hash(token, SALT) == b64encode(hmac.digest(bytes(range(32)), expected.encode(), "sha256")).decode()
+    assert (
+        tokens.token_hash(token, SALT) == b64encode(hmac.digest(bytes(range(32)), expected.encode(), "sha256")).decode()
+    )
     assert tokens.decode(expected) == token
 
 
@@ -29,7 +31,9 @@ def test_the_salt_fits_its_column() -> None:
     assert tokens.new_salt() != tokens.new_salt()
 
 
-@pytest.mark.parametrize("text", ["", "x", "=" * 70, "A" * 69, "A" * 71, "å" * 70, "A" * 70 + "\n", "+" * 70, "A" * 69 + "B"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "=" * 70, "A" * 69, "A" * 71, "å" * 70, "A" * 70 + "\n", "+" * 70, "A" * 69 + "B"]
+)
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a refresh token"):
         tokens.decode(text)

@@ -107,7 +107,17 @@ def test_pages_follow_their_links(anna: Person) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=1001", "limit=x", "limit=-1", "limit=1e3", "after=-1", "after=x", "isCompleted=1", "isCompleted="],
+    [
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "limit=-1",
+        "limit=1e3",
+        "after=-1",
+        "after=x",
+        "isCompleted=1",
+        "isCompleted=",
+    ],
 )
 def test_a_malformed_query_is_t00(anna: Person, query: str) -> None:
     problem(anna.call("GET", f"/api/tasks?{query}"), 400, "T00")
@@ -125,7 +135,9 @@ def test_put_replaces_a_task(anna: Person) -> None:
     assert anna.call("GET", f"/api/tasks/{number}").json == body
 
 
-@pytest.mark.parametrize("change", [{"id": 0}, {"id": "1"}, {"id": None}, {"id": 1.5}, {"id": True}, {"isCompleted": None}, {"name": ""}])
+@pytest.mark.parametrize(
+    "change", [{"id": 0}, {"id": "1"}, {"id": None}, {"id": 1.5}, {"id": True}, {"isCompleted": None}, {"name": ""}]
+)
 def test_a_malformed_put_is_t00(anna: Person, change: dict[str, Any]) -> None:
     body = {"id": add(anna), "name": "x", "isCompleted": True} | change
     problem(anna.call("PUT", "/api/tasks", json=body), 400, "T00")
