@@ -86,7 +86,7 @@ class Text(fields.String):
         self.blank = blank
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        text = cast(str, super()._deserialize(value, *args, **kwargs))
+        text = super()._deserialize(value, *args, **kwargs)
         if not text or not (self.blank or text.strip()):
             raise ma.ValidationError("is missing")
         if utf16_length(text) > self.most:

@@ -4,7 +4,7 @@ Swagger UI's files come from the package flask-swagger-ui; nothing is fetched fr
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import flask_swagger_ui
 import orjson
@@ -55,4 +55,4 @@ def swagger() -> Response:
 @docs.get("/swagger/assets/<path:name>")
 def asset(name: str) -> Response:
     """One of Swagger UI's files."""
-    return cast(Response, send_from_directory(ASSETS, name, max_age=86_400))
+    return send_from_directory(ASSETS, name, max_age=86_400)

@@ -12,7 +12,12 @@ if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     _folder = tempfile.mkdtemp(prefix="tasks-api-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder
     _owner = os.getpid()
-    atexit.register(lambda: os.getpid() == _owner and shutil.rmtree(_folder, ignore_errors=True))
+
+    @atexit.register
+    def _clean_up() -> None:
+        if os.getpid() == _owner:  # workers inherit the hook
+            shutil.rmtree(_folder, ignore_errors=True)
+
 
 from tasks_api.config import ConfigError, Settings
 

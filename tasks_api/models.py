@@ -69,7 +69,7 @@ class Guid(TypeDecorator[uuid.UUID]):
         return value if value is None or isinstance(value, uuid.UUID) else uuid.UUID(value)
 
 
-class User(db.Model):
+class User(db.Model):  # type: ignore[name-defined, misc]
     """Somebody who can log in."""
 
     __tablename__ = "User"
@@ -89,7 +89,7 @@ class User(db.Model):
     active: Mapped[bool] = mapped_column("Active", Boolean)
 
 
-class Task(db.Model):
+class Task(db.Model):  # type: ignore[name-defined, misc]
     """One entry of somebody's list."""
 
     __tablename__ = "Task"
@@ -107,7 +107,7 @@ class Task(db.Model):
     ts: Mapped[datetime] = mapped_column("TS", SmallDateTime)
 
 
-class RefreshToken(db.Model):
+class RefreshToken(db.Model):  # type: ignore[name-defined, misc]
     """One session on one device, however often its refresh token rotates.
 
     ``token_hash`` is of the current token only. Rows that the .NET original inserts have neither

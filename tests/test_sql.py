@@ -33,6 +33,7 @@ class Table:
     identity: str | None = None
 
 
+MSSQL: Any = mssql.dialect()  # type: ignore[no-untyped-call]
 TABLES = {"User", "Task", "RefreshToken"}
 
 
@@ -41,7 +42,7 @@ def from_models() -> dict[str, Table]:
     for table in db.metadata.tables.values():
         said = Table()
         for column in table.columns:
-            said.columns[column.name] = (normal(column.type.compile(mssql.dialect())), bool(column.nullable))
+            said.columns[column.name] = (normal(column.type.compile(MSSQL)), bool(column.nullable))
         said.primary_key = (str(table.primary_key.name), tuple(column.name for column in table.primary_key))
         for key in table.foreign_key_constraints:
             targets = tuple(element.column.name for element in key.elements)
@@ -187,7 +188,8 @@ def test_emails_that_collide_are_listed_and_nothing_changes(make_app: MakeApp) -
             run(connection, scripts(settings)[0].path)
             for email in ("a@b.se", "A@b.se", "c@d.se"):
                 connection.exec_driver_sql(
-                    f"INSERT INTO \"User\" (Email, Password, PasswordSalt, FirstName, LastName, TS, Active) VALUES ('{email}', '', '', '', '', '2026-01-01 00:00:00', 1)"
+                    'INSERT INTO "User" (Email, Password, PasswordSalt, FirstName, LastName, TS, Active)'
+                    f" VALUES ('{email}', '', '', '', '', '2026-01-01 00:00:00', 1)"
                 )
             connection.commit()
         with pytest.raises(MigrationError, match=r"a@b\.se \(2 times\)"):

@@ -79,7 +79,7 @@ def key_id(key: bytes) -> str:
 
 def issue(user_id: int, session_id: uuid.UUID) -> str:
     """A new access token for the session."""
-    return create_access_token(str(user_id), additional_claims={"sid": str(session_id)})
+    return str(create_access_token(str(user_id), additional_claims={"sid": str(session_id)}))
 
 
 def bearer_required(view: View) -> View:

@@ -21,6 +21,9 @@ from . import tokens
 from .passwords import MIN_LENGTH, Hasher, PasswordHash
 from .tokens import Keyring, Token
 
+AnyRow = Row[*tuple[Any, ...]]
+AnySelect = Select[*tuple[Any, ...]]
+
 
 @dataclass(frozen=True)
 class Device:
@@ -89,7 +92,7 @@ def sign_up(
 
 @transaction
 def _add_user(values: Mapping[str, object]) -> int:
-    return cast(int, db.session.execute(insert(User).values(values).returning(User.id)).scalar_one())
+    return db.session.execute(insert(User).values(values).returning(User.id)).scalar_one()
 
 
 def _check_new_password(password: str, confirmation: str) -> None:
@@ -99,7 +102,7 @@ def _check_new_password(password: str, confirmation: str) -> None:
         raise ApiError(S04)
 
 
-def info(user_id: int) -> Row[Any]:
+def info(user_id: int) -> AnyRow:
     """The user's own details.
 
     Raises:
@@ -170,14 +173,12 @@ def change_password(
     return opened
 
 
-def _credentials() -> Select[Any]:
+def _credentials() -> AnySelect:
     return select(User.id, User.email, User.first_name, User.password, User.password_salt, User.active)
 
 
 @transaction
-def _open_after_login(
-    user: Row[Any], verified: PasswordHash, stored: PasswordHash, device: Device
-) -> OpenSession | None:
+def _open_after_login(user: AnyRow, verified: PasswordHash, stored: PasswordHash, device: Device) -> OpenSession | None:
     if not _lock_user(user.id, verified, stored):
         return None
     _make_room(user.id)
@@ -186,7 +187,7 @@ def _open_after_login(
 
 @transaction
 def _open_after_password_change(
-    user: Row[Any], verified: PasswordHash, stored: PasswordHash, device: Device
+    user: AnyRow, verified: PasswordHash, stored: PasswordHash, device: Device
 ) -> OpenSession | None:
     if not _lock_user(user.id, verified, stored):
         return None
@@ -219,7 +220,7 @@ def _make_room(user_id: int) -> None:
         security_event("session_ended", reason="max_sessions", user_id=user_id, session_id=row.session_id)
 
 
-def _insert_session(user: Row[Any], device: Device) -> OpenSession:
+def _insert_session(user: AnyRow, device: Device) -> OpenSession:
     session_id, salt, moment = uuid.uuid4(), tokens.new_salt(), now()
     token = _keyring().make(session_id, 0, salt)
     db.session.execute(
@@ -310,7 +311,7 @@ def _refuse(reason: str, **facts: object) -> NoReturn:
     raise ApiError(INVALID_GRANT)
 
 
-def _session(token: Token) -> Row[Any] | None:
+def _session(token: Token) -> AnyRow | None:
     """The session of ``token``, if one of our keys made the token."""
     row = db.session.execute(
         select(
@@ -332,15 +333,15 @@ def _session(token: Token) -> Row[Any] | None:
     return row if row is not None and _keyring().made(token, row.token_salt) else None
 
 
-def _in_retry_window(row: Row[Any]) -> bool:
+def _in_retry_window(row: AnyRow) -> bool:
     window = settings.refresh_retry_seconds
     if not window or row.rotated_at is None:
         return False
-    return now() - row.rotated_at <= timedelta(seconds=window)  # a rotation in the future is now: clocks differ
+    return bool(now() - row.rotated_at <= timedelta(seconds=window))  # a rotation in the future is now: clocks differ
 
 
 @transaction
-def _rotate(row: Row[Any], successor: Token, device: Device) -> bool:
+def _rotate(row: AnyRow, successor: Token, device: Device) -> bool:
     """Compare and swap: whether the row still had the counter that was read."""
     moment = now()
     statement = (
@@ -411,7 +412,7 @@ def sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
     ]
 
 
-def _sessions(user_id: int) -> Select[Any]:
+def _sessions(user_id: int) -> AnySelect:
     return select(
         RefreshToken.session_id,
         RefreshToken.ts,
@@ -423,11 +424,11 @@ def _sessions(user_id: int) -> Select[Any]:
     ).where(RefreshToken.user_id == user_id)
 
 
-def _started(row: Row[Any]) -> datetime:
+def _started(row: AnyRow) -> datetime:
     return cast(datetime, row.started_at or row.ts)
 
 
-def _last_used(row: Row[Any]) -> datetime:
+def _last_used(row: AnyRow) -> datetime:
     return max(_started(row), row.rotated_at or _started(row))
 
 

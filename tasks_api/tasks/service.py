@@ -13,10 +13,11 @@ from ..errors import A04, T01, ApiError
 from ..models import Task
 
 MAX_ID = 2**31 - 1  # the column's; no statement ever carries a larger one
+AnyRow = Row[*tuple[Any, ...]]
 _TASK = (Task.id, Task.name, Task.is_completed, Task.ts)
 
 
-def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[list[Row[Any]], bool]:
+def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[list[AnyRow], bool]:
     """The tasks that follow ``after``, by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
@@ -27,7 +28,7 @@ def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> 
     return rows[:limit], len(rows) > limit
 
 
-def get(user_id: int, task_id: int) -> Row[Any]:
+def get(user_id: int, task_id: int) -> AnyRow:
     """One task.
 
     Raises:
@@ -55,7 +56,7 @@ def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> 
 
 @transaction
 def _insert(values: Mapping[str, object]) -> int:
-    return cast(int, db.session.execute(insert(Task).values(values).returning(Task.id)).scalar_one())
+    return db.session.execute(insert(Task).values(values).returning(Task.id)).scalar_one()
 
 
 @transaction
@@ -71,7 +72,7 @@ def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: da
 
 
 @transaction
-def change(user_id: int, task_id: int, values: Mapping[str, object]) -> Row[Any]:
+def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
     """Change what ``values`` names, and nothing else.
 
     Raises:
