@@ -13,7 +13,7 @@ help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 run: install seed  ## install, create and seed the database, serve on http://localhost:5217 (HOST=, PORT=, CERT=, KEY=)
-	@exec $(BIN)/gunicorn --config python:tasks_api.gunicorn_conf --bind "$(HOST):$(PORT)" $(TLS) wsgi:app
+	@exec $(BIN)/gunicorn --config tasks_api/gunicorn_conf.py --bind "$(HOST):$(PORT)" $(TLS) wsgi:app
 
 install: $(VENV)/.installed  ## make the virtual environment with what the service needs
 

@@ -1,4 +1,4 @@
-"""gunicorn's configuration: ``gunicorn --config python:tasks_api.gunicorn_conf wsgi:app``."""
+"""gunicorn's configuration: ``gunicorn --config tasks_api/gunicorn_conf.py wsgi:app``."""
 
 import atexit
 import os
@@ -7,7 +7,8 @@ import socket
 import tempfile
 from typing import Any
 
-# Before anything imports prometheus_client: it decides then whether workers share their counts.
+# Before anything imports prometheus_client, which decides then whether workers share their counts. That is why
+# this file is named by its path: as a module of the package it would be imported after the package.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     _folder = tempfile.mkdtemp(prefix="tasks-api-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder

@@ -171,7 +171,7 @@ def environment(instance: Path, **settings: str) -> dict[str, str]:
 def serving(instance: Path, **settings: str) -> Iterator[Live]:
     """Serve under gunicorn, as ``make run`` does."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:tasks_api.gunicorn_conf"]
+    command = [sys.executable, "-m", "gunicorn", "--config", "tasks_api/gunicorn_conf.py"]
     process = subprocess.Popen(
         [*command, "--bind", f"127.0.0.1:{port}", "wsgi:app"],
         cwd=ROOT,

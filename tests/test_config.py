@@ -114,7 +114,7 @@ def test_a_damaged_key_file_is_refused(tmp_path: Path) -> None:
     "command",
     [
         ["flask", "--app", "wsgi", "db", "status"],
-        ["gunicorn", "--config", "python:tasks_api.gunicorn_conf", "wsgi:app"],
+        ["gunicorn", "--config", "tasks_api/gunicorn_conf.py", "wsgi:app"],
     ],
 )
 def test_a_wrong_setting_stops_the_start_without_a_traceback(tmp_path: Path, command: list[str]) -> None:

@@ -115,7 +115,7 @@ def test_sigterm_ends_the_service_with_0(tmp_path: Path) -> None:
 
 def test_an_occupied_port_gets_a_sentence(live: Live, tmp_path: Path) -> None:
     address = live.url.removeprefix("http://")
-    command = [".venv/bin/gunicorn", "--config", "python:tasks_api.gunicorn_conf", "--bind", address, "wsgi:app"]
+    command = [".venv/bin/gunicorn", "--config", "tasks_api/gunicorn_conf.py", "--bind", address, "wsgi:app"]
     result = subprocess.run(
         command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
     )

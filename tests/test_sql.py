@@ -33,7 +33,7 @@ class Table:
     identity: str | None = None
 
 
-MSSQL: Any = mssql.dialect()  # type: ignore[no-untyped-call]
+MSSQL: Any = mssql.dialect()
 TABLES = {"User", "Task", "RefreshToken"}
 
 
