@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -115,7 +116,16 @@ def test_sigterm_ends_the_service_with_0(tmp_path: Path) -> None:
 
 def test_an_occupied_port_gets_a_sentence(live: Live, tmp_path: Path) -> None:
     address = live.url.removeprefix("http://")
-    command = [".venv/bin/gunicorn", "--config", "tasks_api/gunicorn_conf.py", "--bind", address, "wsgi:app"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "tasks_api/gunicorn_conf.py",
+        "--bind",
+        address,
+        "wsgi:app",
+    ]
     result = subprocess.run(
         command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
     )
@@ -127,7 +137,7 @@ def test_an_occupied_port_gets_a_sentence(live: Live, tmp_path: Path) -> None:
 def test_the_story_of_the_examples_is_true(tmp_path: Path) -> None:
     with serving(tmp_path, WORKERS="2", ACCESS_TOKEN_SECONDS="4", REFRESH_RETRY_SECONDS="1") as live:
         seeded = environment(tmp_path)
-        flask = [".venv/bin/flask", "--app", "wsgi", "db", "seed"]
+        flask = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "seed"]
         subprocess.run(flask, cwd=ROOT, env=seeded, check=True, capture_output=True, timeout=60)
         for script in sorted((ROOT / "examples").glob("*.sh")):
             result = subprocess.run(
@@ -139,6 +149,26 @@ def test_the_story_of_the_examples_is_true(tmp_path: Path) -> None:
                 check=False,
             )
             assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_tour_in_the_readme_is_true(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    tour = readme.split("## Five minutes with curl")[1].split("```sh\n")[1].split("```")[0]
+    with serving(tmp_path / "instance", WORKERS="1") as live:
+        flask = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "seed"]
+        settings = environment(tmp_path / "instance")
+        subprocess.run(flask, cwd=ROOT, env=settings, check=True, capture_output=True, timeout=60)
+        script = "set -euo pipefail\n" + tour.replace("http://localhost:5217", live.url)
+        result = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        )
+    for expected in (
+        "Read how refresh tokens rotate",
+        '"id":6,"name":"Try curl"',
+        '"current":true',
+        '"errorCode":"A04"',
+    ):
+        assert expected in result.stdout
 
 
 def test_make_run_serves_and_says_where(tmp_path: Path) -> None:
