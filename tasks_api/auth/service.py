@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, cast
 
-from flask import current_app
+from flask import Flask, current_app
 from sqlalchemy import CursorResult, Row, Select, Update, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
-from ..config import settings
+from ..config import Settings, settings
 from ..database import db, transaction
 from ..errors import A04, INVALID_GRANT, L02, NOT_FOUND, P01, S02, S03, S04, ApiError
 from ..events import security_event
@@ -51,7 +51,7 @@ class Authentication:
     keyring: Keyring
 
 
-def init_authentication(app: Any, values: Any) -> None:
+def init_authentication(app: Flask, values: Settings) -> None:
     """Make them from the settings."""
     app.extensions["authentication"] = Authentication(
         Hasher(values.password_iterations), Keyring((values.refresh_token_key, *values.refresh_token_key_previous))
