@@ -135,7 +135,7 @@ def test_an_occupied_port_gets_a_sentence(live: Live, tmp_path: Path) -> None:
 
 
 def test_the_story_of_the_examples_is_true(tmp_path: Path) -> None:
-    with serving(tmp_path, WORKERS="2", ACCESS_TOKEN_SECONDS="4", REFRESH_RETRY_SECONDS="1") as live:
+    with serving(tmp_path, WORKERS="2", ACCESS_TOKEN_SECONDS="8", REFRESH_RETRY_SECONDS="1") as live:
         seeded = environment(tmp_path)
         flask = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "seed"]
         subprocess.run(flask, cwd=ROOT, env=seeded, check=True, capture_output=True, timeout=60)
