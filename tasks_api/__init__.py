@@ -59,15 +59,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     if settings.docs_enabled:
         app.register_blueprint(docs)
 
-    if settings.generated_keys and not settings.is_sqlite:
-        log.warning("generated keys in use: another machine has others, set %s", ", ".join(settings.generated_keys))
-    if settings.upgrade_on_start and _is_serving():
-        _upgrade(app, settings)
+    if _is_serving():
+        if settings.generated_keys and not settings.is_sqlite:
+            log.warning("generated keys in use: another machine has others, set %s", ", ".join(settings.generated_keys))
+        if settings.upgrade_on_start:
+            _upgrade(app, settings)
     return app
 
 
 def _is_serving() -> bool:
-    """Whether this is a server, and not a command such as ``flask db status``."""
+    """Whether this is a server, and not a command such as ``flask db check``."""
     context = click.get_current_context(silent=True)
     return context is None or context.info_name == "run"
 

@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import migrations
+from . import diagnosis, migrations
 from .config import settings
 from .database import db
 from .models import User
@@ -19,12 +19,33 @@ DEMO_PASSWORD = "Tasks-demo-2026"
 
 T = TypeVar("T")
 
-database = AppGroup("db", help="Create, upgrade, seed and inspect the database.")
+database = AppGroup("db", help="Check, create, upgrade and seed the database.")
 
 
 def init_cli(app: Flask) -> None:
     """Add the commands to the flask command."""
     app.cli.add_command(database)
+
+
+@database.command("check")
+def check() -> None:
+    """Say how the database is reached and how it is; if it is not well, what is wrong and what to do."""
+    lines, usable = _or_fail(lambda: diagnosis.report(db.engine, settings))
+    for name, value in lines:
+        click.echo(f"{name:<12}{value}")
+    if not usable:
+        raise SystemExit(1)
+
+
+@database.command("create")
+def create() -> None:
+    """Make the database on SQL Server, with read-committed snapshot on. The embedded one makes itself."""
+    if settings.is_sqlite:
+        click.echo("The embedded database is created by 'db upgrade', and when the service starts.")
+        return
+    for refusal in _or_fail(lambda: migrations.create(settings)):
+        click.echo(f"Not done: {refusal}")
+    click.echo(f"The database {settings.database_url.database} is there.")
 
 
 @database.command("upgrade")
@@ -52,18 +73,10 @@ def seed() -> None:
         click.echo("Not seeded: the database has other users.")
 
 
-@database.command("status")
-def status() -> None:
-    """Say which scripts are applied and which are pending."""
-    waiting = _or_fail(lambda: migrations.pending(db.engine, settings))
-    for script in migrations.scripts(settings):
-        click.echo(f"{'pending' if script in waiting else 'applied'}  {script.name}")
-
-
 def _or_fail(action: Callable[[], T]) -> T:
     try:
         return action()
     except migrations.MigrationError as error:
         raise click.ClickException(str(error)) from None
     except (SQLAlchemyError, OSError) as error:
-        raise click.ClickException(f"the database does not answer: {getattr(error, 'orig', error)}") from None
+        raise click.ClickException(diagnosis.explain(error, settings)) from None

@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
 
+from . import sqlserver
 from .keys import MIN_KEY_BYTES, generated_key
 
 PREFIX = "TASKS_"
@@ -106,13 +107,16 @@ def _storage_uri(value: object) -> str:
 
 
 def _database_url(value: object) -> URL:
+    text = _text(value)
+    if not text.startswith("sqlite"):
+        return sqlserver.address(text)
     try:
-        url = make_url(_text(value))
+        url = make_url(text)
     except ArgumentError:
         raise ValueError("must be an SQLAlchemy URL") from None
-    if url.get_backend_name() not in ("sqlite", "mssql"):
+    if url.get_backend_name() != "sqlite":
         raise ValueError("must be a sqlite:// or mssql+pyodbc:// address")
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+    if url.database in (None, "", ":memory:"):
         raise ValueError("must name a database file: every process of the service opens it")
     return url
 
@@ -126,7 +130,7 @@ def _log_level(value: object) -> str:
 
 def _setting(default: object, parse: Callable[[object], object], meaning: str, shown: str | None = None) -> Any:
     metadata = {"parse": parse, "meaning": meaning, "shown": shown}
-    return field(default=cast(Any, default), metadata=metadata)
+    return field(default=cast(Any, default), metadata=metadata, repr=parse not in (_keys, _optional_key))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +143,7 @@ class Settings:
     database_url: URL = _setting(
         "sqlite:///tasks.db",
         _database_url,
-        "where the data is: an SQLAlchemy URL; a relative SQLite file is in `instance/`",
+        "where the data is: an SQLAlchemy URL or an ODBC connection string; a relative SQLite file is in `instance/`",
     )
     upgrade_on_start: bool = _setting(
         None, _optional_boolean, "apply new schema scripts when the service starts", "true for SQLite, else false"

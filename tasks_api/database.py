@@ -1,56 +1,95 @@
-"""The way to the database: engine, transactions, and which failures mean that it does not answer."""
+"""The way to the database: engine, transactions, what is repeated, and which failures mean that it does not answer.
+
+A statement is a transaction of its own: on both databases the driver commits it. ``@transaction`` makes one of
+several. What fails for a reason that may be gone by now is repeated here and nowhere else, and only where nothing
+can have been committed.
+"""
 
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from flask_sqlalchemy.session import Session as FlaskSession
+from sqlalchemy import Executable, Result, event
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import String
 
-from .config import Settings
+from . import sqlserver
+from .config import ConfigError, Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 LOCK_SECONDS = 5  # how long a statement waits for somebody else's lock
 POOL_SECONDS = 5  # how long a request waits for a connection
+PAUSES = (0.05, 0.2)  # seconds, at most, before each repetition
+REPEAT_SECONDS = 2  # no repetition begins later: a request that has waited so long had better be told
 
 
 class Base(DeclarativeBase):
     """What the models have in common."""
 
 
-db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+class Session(FlaskSession):
+    """Repeats a statement outside ``@transaction`` when that is safe: a read always, a write that was rolled back."""
+
+    def execute(self, statement: Executable, *args: Any, **kwargs: Any) -> Result[Any]:
+        """Execute one statement."""
+        run = partial(super().execute, statement, *args, **kwargs)
+        return run() if "transaction" in self.info else repeated(run, may_have_happened=not statement.is_select)
+
+
+db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"class_": Session})
 
 
 def init_database(app: Flask, settings: Settings) -> None:
-    """Connect ``app`` to the database of its settings; nothing is opened before the first statement."""
-    options: dict[str, Any] = {"pool_size": settings.threads, "max_overflow": 0, "pool_timeout": POOL_SECONDS}
+    """Connect ``app`` to the database of its settings; nothing is opened before the first statement.
+
+    Raises:
+        ConfigError: the address is of SQL Server and pyodbc cannot be loaded.
+    """
+    options: dict[str, Any] = {
+        "pool_size": settings.threads,
+        "max_overflow": 0,
+        "pool_timeout": POOL_SECONDS,
+        "hide_parameters": True,  # they hold hashes and emails, and errors are logged
+    }
     url = settings.database_url
     if settings.is_sqlite:
         url = url.set(database=str(settings.database_file))
-        # isolation_level None: the driver begins nothing by itself, so a read holds no lock and a write
-        # begins with BEGIN IMMEDIATE, which waits for its turn. A read that turns into a write could not.
+        # isolation_level None: the driver begins nothing by itself, so that a transaction of several statements
+        # can begin with BEGIN IMMEDIATE, which waits for its turn. A read that turns into a write could not.
         options["connect_args"] = {"timeout": LOCK_SECONDS, "isolation_level": None, "check_same_thread": False}
     else:
-        options["pool_pre_ping"] = True
+        # SQLAlchemy's own URL stays empty: it need not know how the driver spells it, nor the password.
+        options |= {
+            "creator": partial(sqlserver.connect, url),
+            "isolation_level": "AUTOCOMMIT",
+            "skip_autocommit_rollback": True,  # a round trip for every read, and nothing to roll back
+        }
+        url = URL.create("mssql+pyodbc")
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
-    db.init_app(app)
-    if settings.is_sqlite:
-        with app.app_context():
-            prepare_sqlite(db.engine)
+    try:
+        db.init_app(app)
+    except ImportError as error:
+        advice = "install it (Debian, Ubuntu: apt-get install unixodbc; macOS: brew install unixodbc)"
+        raise ConfigError(f"TASKS_DATABASE_URL is of SQL Server, which needs unixODBC: {error}; {advice}") from None
+    with app.app_context():
+        (_prepare_sqlite if settings.is_sqlite else _prepare_sqlserver)(db.engine)
 
 
-def prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine) -> None:
     """Set what SQLite needs on every connection, and keep its file to its owner."""
 
     @event.listens_for(engine, "do_connect")
@@ -69,28 +108,84 @@ def prepare_sqlite(engine: Engine) -> None:
         connection.execute("PRAGMA synchronous = FULL")  # what was answered with success survives a power cut
 
 
+def _prepare_sqlserver(engine: Engine) -> None:
+    """Give text parameters the length of their column, and keep the pool when only a lock was not to be had."""
+
+    @event.listens_for(engine, "do_setinputsizes")
+    def set_lengths(sizes: dict[Any, Any], *_args: Any) -> None:
+        # pyodbc would declare each text as long as it happens to be: another plan in the server for every length.
+        for bind, kind in sizes.items():
+            if isinstance(bind.type, String) and bind.type.length and not isinstance(kind, tuple):
+                sizes[bind] = (kind, bind.type.length, 0)
+
+    @event.listens_for(engine, "handle_error")
+    def keep_pool(context: Any) -> None:
+        if 1222 in sqlserver.error_numbers(context.original_exception):
+            context.is_disconnect = False
+
+
 def transaction(function: Callable[P, T]) -> Callable[P, T]:
-    """Make ``function`` one write transaction: committed when it returns, rolled back when it raises."""
+    """Make ``function`` one write transaction: committed when it returns, rolled back when it raises.
+
+    ``function`` may run more than once, so it changes nothing but the database.
+    """
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        begin()
+        def attempt() -> T:
+            _begin()
+            return function(*args, **kwargs)
+
+        db.session.info["transaction"] = True
         try:
-            result = function(*args, **kwargs)
-            db.session.commit()
+            result = repeated(attempt, may_have_happened=False)
+            db.session.commit()  # not repeated: when its answer is lost, nobody knows what happened
         except BaseException:
-            db.session.rollback()
+            _abandon()
             raise
+        finally:
+            del db.session.info["transaction"]
         return result
 
     return wrapper
 
 
-def begin() -> None:
-    """Begin a write in the request's session; earlier reads of the request have ended with their rows."""
-    connection = db.session.connection()
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin() -> None:
+    db.session.rollback()  # what the request read before is over
+    if db.engine.dialect.name == "sqlite":
+        db.session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        db.session.connection(execution_options={"isolation_level": "READ COMMITTED"})
+
+
+def repeated(action: Callable[[], T], *, may_have_happened: bool) -> T:
+    """Do ``action``, and again when it failed for a passing reason.
+
+    Args:
+        action: what to do, in the request's session.
+        may_have_happened: whether a connection that broke leaves it open if ``action`` was committed.
+    """
+    deadline = time.monotonic() + REPEAT_SECONDS
+    for pause in PAUSES:
+        try:
+            return action()
+        except DBAPIError as error:
+            _abandon()
+            lost = (error.connection_invalidated and not _timed_out(error)) or sqlserver.is_transient(error.orig)
+            rolled_back = sqlserver.DEADLOCK_VICTIM in sqlserver.error_numbers(error.orig)
+            if not (rolled_back or (lost and not may_have_happened)) or time.monotonic() > deadline:
+                raise
+        time.sleep(pause * random.random())  # noqa: S311
+    return action()
+
+
+def _abandon() -> None:
+    # Which state a transaction that failed has left its connection in, server and driver need not agree upon.
+    (db.session.invalidate if "transaction" in db.session.info else db.session.rollback)()
+
+
+def _timed_out(error: DBAPIError) -> bool:
+    return isinstance(error.orig, Exception) and error.orig.args[:1] in (("HYT00",), ("HYT01",))
 
 
 def does_not_answer(error: SQLAlchemyError) -> bool:
@@ -103,4 +198,5 @@ def does_not_answer(error: SQLAlchemyError) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     # sqlite3 raises the bare DatabaseError for a file that is no database or is damaged.
-    return error.connection_invalidated or type(error.orig) is sqlite3.DatabaseError
+    damaged = type(error.orig) is sqlite3.DatabaseError
+    return error.connection_invalidated or damaged or sqlserver.is_operators(error.orig)

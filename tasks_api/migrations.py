@@ -7,15 +7,20 @@ together. A script records itself in SchemaVersion; run by hand it leaves the sa
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import inspect, text
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool
 
+from . import sqlserver
 from .config import ROOT, Settings
 
-LOCK_MILLISECONDS = 60_000
+LOCK_SECONDS = 60  # how long a process waits for another one that upgrades
 _NUMBERED = re.compile(r"(\d{3})_\w+\.sql")
 _GO = re.compile(r"^\s*GO\s*$", re.IGNORECASE | re.MULTILINE)
 
@@ -51,6 +56,34 @@ def pending(engine: Engine, settings: Settings) -> list[Script]:
     return [script for script in scripts(settings) if script.version not in done]
 
 
+def create(settings: Settings) -> list[str]:
+    """Make the settings' database on SQL Server, if it is not there.
+
+    Returns:
+        What the server refused of ``000_create_database.sql`` after the database was there.
+
+    Raises:
+        MigrationError: the server did not make it.
+        SQLAlchemyError: there is no way to the server.
+    """
+    name = settings.database_url.database or ""
+    source = (_folder(settings) / "000_create_database.sql").read_text(encoding="utf-8")
+    source = source.replace("N'TasksDb'", "N'" + name.replace("'", "''") + "'")
+    source = source.replace("[TasksDb]", "[" + name.replace("]", "]]") + "]")
+    master = partial(sqlserver.connect, settings.database_url.set(database="master"), query_seconds=0)
+    engine = create_engine("mssql+pyodbc://", creator=master, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    refused = []
+    with engine.connect() as connection:
+        for number, batch in enumerate(_batches(source)):
+            try:
+                _execute(connection, batch)
+            except Exception as error:
+                if number == 0:
+                    raise MigrationError(sqlserver.message(error)) from error
+                refused.append(sqlserver.message(error))
+    return refused
+
+
 def upgrade(engine: Engine, settings: Settings) -> list[Script]:
     """Apply what is pending.
 
@@ -62,14 +95,12 @@ def upgrade(engine: Engine, settings: Settings) -> list[Script]:
     """
     applied = []
     for script in pending(engine, settings):
-        with engine.connect() as connection:
-            _lock(connection)
+        with _alone(engine) as connection:
             if script.version not in _recorded(connection):
                 run(connection, script.path)
                 if script.version not in _recorded(connection):
                     raise MigrationError(f"{script.name} did not record itself in SchemaVersion")
                 applied.append(script)
-            connection.commit()
     return applied
 
 
@@ -79,12 +110,10 @@ def seed(engine: Engine, settings: Settings) -> bool:
     Returns:
         Whether it was done.
     """
-    with engine.connect() as connection:
-        _lock(connection)
+    with _alone(engine) as connection:
         if connection.execute(text('SELECT COUNT(*) FROM "User"')).scalar_one():
             return False
         run(connection, _folder(settings) / "seed.sql")
-        connection.commit()
     return True
 
 
@@ -95,44 +124,68 @@ def run(connection: Connection, path: Path) -> None:
         MigrationError: the database refused a statement; nothing of the file stays.
     """
     source = path.read_text(encoding="utf-8")
-    for statement in _statements(source) if connection.dialect.name == "sqlite" else _GO.split(source):
-        if statement.strip():
-            try:
-                connection.exec_driver_sql(statement)
-            except Exception as error:
-                reason = str(getattr(error, "orig", error))
-                raise MigrationError(f"{path.name}: {_explain(connection, reason)}") from error
+    for statement in _statements(source) if connection.dialect.name == "sqlite" else _batches(source):
+        try:
+            _execute(connection, statement)
+        except Exception as error:
+            connection.rollback()
+            raise MigrationError(f"{path.name}: {_explain(connection, sqlserver.message(error))}") from error
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    # Not SQLAlchemy's execute, which stops at a batch's first result: an error can come in a later one.
+    cursor: Any = connection.connection.cursor()
+    cursor.execute(statement)
+    while connection.dialect.name != "sqlite" and cursor.nextset():
+        pass
+    cursor.close()
 
 
 def _explain(connection: Connection, reason: str) -> str:
     if "UX_User_Email" not in reason and "User.Email" not in reason:
         return reason
-    connection.rollback()
     query = text('SELECT LOWER(Email), COUNT(*) FROM "User" GROUP BY LOWER(Email) HAVING COUNT(*) > 1 ORDER BY 1')
     emails = ", ".join(f"{email} ({count} times)" for email, count in connection.execute(query).fetchmany(20))
-    return f"users share an email; make them unique first: {emails}"
+    return f"users share an email; make them unique first: {emails}" if emails else reason
 
 
 def _folder(settings: Settings) -> Path:
     return ROOT / "sql" / ("sqlite" if settings.is_sqlite else "sqlserver")
 
 
-def _lock(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        return
-    statement = (
-        "DECLARE @result int; EXEC @result = sp_getapplock @Resource = 'tasks_api.migrations', "
-        f"@LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = {LOCK_MILLISECONDS}; "
-        "IF @result < 0 THROW 50000, 'another process is still upgrading this database', 1;"
-    )
-    connection.exec_driver_sql(statement)
+@contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
+    """One transaction that no other process's overlaps."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
+            connection.detach()  # closed at the end: its patience is not for the pool
+            driver: Any = connection.connection.dbapi_connection
+            driver.timeout = 0
+            _execute(connection, f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}")
+            _execute(connection, _LOCK)
+        yield connection
+        connection.commit()
+
+
+_LOCK = f"""
+DECLARE @result int;
+EXEC @result = sp_getapplock @Resource = 'tasks_api.migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction',
+    @LockTimeout = {LOCK_SECONDS * 1000};
+IF @result < 0 THROW 50000, 'another process is still upgrading this database', 1;
+"""
 
 
 def _recorded(connection: Connection) -> set[int]:
     if not inspect(connection).has_table("SchemaVersion"):
         return set()
     return set(connection.execute(text("SELECT Version FROM SchemaVersion")).scalars())
+
+
+def _batches(source: str) -> list[str]:
+    return [batch for batch in _GO.split(source) if batch.strip()]
 
 
 def _statements(source: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,73 @@ import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.engine import URL
 from werkzeug.test import TestResponse
 
-from tasks_api import create_app
+from tasks_api import create_app, migrations, sqlserver
 from tasks_api.config import ROOT, Settings
 from tasks_api.database import db
 
 PASSWORD = "correct horse battery"
 FAST = {"TASKS_PASSWORD_ITERATIONS": "100000", "TASKS_RATELIMIT_ENABLED": "false"}
 
+# The address of a SQL Server with a login that may create databases; the suite makes its own and drops them.
+SERVER = os.environ.get("TASKS_TEST_DATABASE_URL", "")
+needs_server = pytest.mark.skipif(not SERVER, reason="TASKS_TEST_DATABASE_URL names no SQL Server")
+embedded_only = pytest.mark.skipif(bool(SERVER), reason="about the embedded database, not SQL Server")
+
 MakeApp = Callable[..., Flask]
+
+
+class Databases:
+    """The databases of this run on SQL Server, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.urls: dict[Path, URL] = {}
+
+    def settings(self, instance: Path) -> dict[str, str]:
+        """The settings with which a service whose instance folder this is has a database of its own."""
+        if not SERVER:
+            return {}
+        url = self.urls.get(instance) or self.create(instance)
+        return {"TASKS_DATABASE_URL": url.render_as_string(hide_password=False), "TASKS_UPGRADE_ON_START": "true"}
+
+    def create(self, instance: Path) -> URL:
+        url = sqlserver.address(SERVER).set(database=f"TasksTest_{os.getpid()}_{len(self.urls)}")
+        self.urls[instance] = url
+        migrations.create(Settings(database_url=url))
+        return url
+
+    def execute(self, instance: Path, *statements: str) -> None:
+        with closing(sqlserver.connect(self.urls[instance])) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def drop_all(self) -> None:
+        for url in self.urls.values():
+            with closing(sqlserver.connect(url.set(database="master"))) as connection:
+                connection.execute(f"DROP DATABASE {url.database}")
+
+
+databases = Databases()
+SHARED = Path("shared")
+
+
+def pytest_sessionfinish() -> None:
+    databases.drop_all()
 
 
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
-    """Make applications with the given settings, on one database file."""
+    """Make applications with the given settings, on one database without tables."""
     apps: list[Flask] = []
+    server = databases.settings(SHARED)
+    if server:
+        tables = ("RefreshToken", "Task", "[User]", "SchemaVersion")
+        databases.execute(SHARED, *(f"DROP TABLE IF EXISTS {table}" for table in tables))
 
     def make(**settings: str) -> Flask:
-        environ = FAST | {f"TASKS_{name}": value for name, value in settings.items()}
+        environ = FAST | server | {f"TASKS_{name}": value for name, value in settings.items()}
         app = create_app(Settings.load(environ, tmp_path / "instance"))
         apps.append(app)
         return app
@@ -163,8 +211,8 @@ def free_port() -> int:
 def environment(instance: Path, **settings: str) -> dict[str, str]:
     """This process's environment with only our settings in it."""
     kept = {name: value for name, value in os.environ.items() if not re.match("TASKS_|COV_|PROMETHEUS", name)}
-    ours = FAST | {"TASKS_INSTANCE_PATH": str(instance)} | {f"TASKS_{name}": value for name, value in settings.items()}
-    return kept | ours
+    ours = FAST | databases.settings(instance) | {"TASKS_INSTANCE_PATH": str(instance)}
+    return kept | ours | {f"TASKS_{name}": value for name, value in settings.items()}
 
 
 @contextmanager

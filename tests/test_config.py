@@ -113,7 +113,7 @@ def test_a_damaged_key_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["flask", "--app", "wsgi", "db", "status"],
+        ["flask", "--app", "wsgi", "db", "check"],
         ["gunicorn", "--config", "tasks_api/gunicorn_conf.py", "wsgi:app"],
     ],
 )

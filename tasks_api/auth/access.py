@@ -125,7 +125,7 @@ def authenticate() -> Caller:
             RefreshToken.session_id == found.session_id,
             RefreshToken.user_id == found.user_id,
             RefreshToken.expiry_date > now(),
-            User.active.is_(True),
+            User.active,
         )
     ).first()
     if alive is None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn, cast
 
 from flask import Flask, current_app
-from sqlalchemy import CursorResult, Row, Select, Update, delete, insert, select, update
+from sqlalchemy import CursorResult, Delete, Row, Select, Update, delete, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
@@ -90,7 +90,6 @@ def sign_up(
     return user | {"id": user_id}
 
 
-@transaction
 def _add_user(values: Mapping[str, object]) -> int:
     return db.session.execute(insert(User).values(values).returning(User.id)).scalar_one()
 
@@ -137,10 +136,12 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
         security_event("login_failed", user_id=user.id if user else None)
         raise ApiError(L02)
     rewritten = stored if hasher.is_current(stored) else hasher.hash(password)
-    opened = _open_after_login(user, stored, rewritten, device)
+    opened, surplus = _open_after_login(user, stored, rewritten, device)
     if opened is None:
         security_event("login_failed", user_id=user.id)
         raise ApiError(L02)
+    for session_id in surplus:
+        security_event("session_ended", reason="max_sessions", user_id=user.id, session_id=session_id)
     security_event("login_ok", user_id=user.id, session_id=opened.session_id)
     return opened
 
@@ -178,11 +179,13 @@ def _credentials() -> AnySelect:
 
 
 @transaction
-def _open_after_login(user: AnyRow, verified: PasswordHash, stored: PasswordHash, device: Device) -> OpenSession | None:
+def _open_after_login(
+    user: AnyRow, verified: PasswordHash, stored: PasswordHash, device: Device
+) -> tuple[OpenSession | None, list[uuid.UUID]]:
     if not _lock_user(user.id, verified, stored):
-        return None
-    _make_room(user.id)
-    return _insert_session(user, device)
+        return None, []
+    surplus = _make_room(user.id)
+    return _insert_session(user, device), surplus
 
 
 @transaction
@@ -200,24 +203,24 @@ def _lock_user(user_id: int, verified: PasswordHash, stored: PasswordHash) -> bo
     # and its row lock makes the logins of one user wait for each other: that is what keeps max_sessions.
     statement = (
         update(User)
-        .where(User.id == user_id, User.active.is_(True), User.password == verified.password)
+        .where(User.id == user_id, User.active, User.password == verified.password)
         .values(password=stored.password, password_salt=stored.salt)
     )
     return _changed(statement) == 1
 
 
-def _make_room(user_id: int) -> None:
+def _make_room(user_id: int) -> list[uuid.UUID]:
+    """Delete the sessions that ran out and those that are too many; return the latter."""
     moment = now()
     rows = db.session.execute(_sessions(user_id)).all()
     # The original's rows have never been used here, so they go first.
     living = [row for row in rows if row.expiry_date > moment]
     living.sort(key=lambda row: (row.started_at is not None, _last_used(row)))
-    surplus = living[: max(0, len(living) - settings.max_sessions + 1)]
-    doomed = [row.session_id for row in rows if row.expiry_date <= moment] + [row.session_id for row in surplus]
+    surplus = [row.session_id for row in living[: max(0, len(living) - settings.max_sessions + 1)]]
+    doomed = [row.session_id for row in rows if row.expiry_date <= moment] + surplus
     for start in range(0, len(doomed), 1000):  # a statement takes at most 2,100 parameters
         _delete_sessions(RefreshToken.session_id.in_(doomed[start : start + 1000]))
-    for row in surplus:
-        security_event("session_ended", reason="max_sessions", user_id=user_id, session_id=row.session_id)
+    return surplus
 
 
 def _insert_session(user: AnyRow, device: Device) -> OpenSession:
@@ -233,8 +236,8 @@ def _insert_session(user: AnyRow, device: Device) -> OpenSession:
             session_id=session_id,
             counter=0,
             started_at=moment,
-            user_agent=device.user_agent,
-            ip_address=device.ip_address,
+            user_agent=device.user_agent or null(),
+            ip_address=device.ip_address or null(),
         )
     )
     return OpenSession(user.id, user.first_name, session_id, str(token))
@@ -300,7 +303,7 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
 
     # An older token: two parties hold copies, and one of them stole it. A newer one: the database was restored
     # from a backup, and nobody can tell any more. Nobody keeps the session.
-    _end(RefreshToken.session_id == row.session_id)
+    _delete_sessions(RefreshToken.session_id == row.session_id)
     security_event("refresh_replayed", counter=token.counter, current=row.counter, **facts)
     security_event("session_ended", reason="replay", **facts)
     raise ApiError(INVALID_GRANT)
@@ -340,7 +343,6 @@ def _in_retry_window(row: AnyRow) -> bool:
     return bool(now() - row.rotated_at <= timedelta(seconds=window))  # a rotation in the future is now: clocks differ
 
 
-@transaction
 def _rotate(row: AnyRow, successor: Token, device: Device) -> bool:
     """Compare and swap: whether the row still had the counter that was read."""
     moment = now()
@@ -356,8 +358,9 @@ def _rotate(row: AnyRow, successor: Token, device: Device) -> bool:
             token_hash=tokens.token_hash(successor, row.token_salt),
             expiry_date=_expiry(_started(row), moment),
             rotated_at=moment,
-            user_agent=device.user_agent,
-            ip_address=device.ip_address,
+            # NULL is written out: the driver would have to ask the server for the type of a None.
+            user_agent=device.user_agent or null(),
+            ip_address=device.ip_address or null(),
         )
     )
     return _changed(statement) == 1
@@ -373,7 +376,7 @@ def log_out(text: str) -> None:
     except ValueError:
         return
     row = _session(token)
-    if row is not None and _end(RefreshToken.session_id == row.session_id):
+    if row is not None and _delete_sessions(RefreshToken.session_id == row.session_id):
         security_event("session_ended", reason="logout", user_id=row.user_id, session_id=row.session_id)
 
 
@@ -383,14 +386,14 @@ def end_session(user_id: int, session_id: uuid.UUID, reason: str) -> None:
     Raises:
         ApiError: NOT_FOUND, for a session that does not exist and for somebody else's.
     """
-    if not _end(RefreshToken.session_id == session_id, RefreshToken.user_id == user_id):
+    if not _delete_sessions(RefreshToken.session_id == session_id, RefreshToken.user_id == user_id):
         raise ApiError(NOT_FOUND, "You have no such session.")
     security_event("session_ended", reason=reason, user_id=user_id, session_id=session_id)
 
 
 def end_all_sessions(user_id: int) -> None:
     """End every session of the user."""
-    count = _end(RefreshToken.user_id == user_id)
+    count = _delete_sessions(RefreshToken.user_id == user_id)
     security_event("session_ended", reason="all_signed_out", user_id=user_id, count=count)
 
 
@@ -432,16 +435,10 @@ def _last_used(row: AnyRow) -> datetime:
     return max(_started(row), row.rotated_at or _started(row))
 
 
-@transaction
-def _end(*conditions: Any) -> int:
-    return _delete_sessions(*conditions)
-
-
 def _delete_sessions(*conditions: Any) -> int:
-    statement = delete(RefreshToken).where(*conditions).execution_options(synchronize_session=False)
-    return cast(CursorResult[Any], db.session.execute(statement)).rowcount
+    return _changed(delete(RefreshToken).where(*conditions))
 
 
-def _changed(statement: Update) -> int:
+def _changed(statement: Update | Delete) -> int:
     result = db.session.execute(statement.execution_options(synchronize_session=False))
     return cast(CursorResult[Any], result).rowcount

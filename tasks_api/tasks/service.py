@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Row, delete, insert, select, update
+from sqlalchemy import CursorResult, Delete, Row, Update, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
-from ..database import db, transaction
+from ..database import db
 from ..errors import A04, T01, ApiError
 from ..models import Task
 
@@ -23,7 +23,7 @@ def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> 
         return [], False
     query = select(*_TASK).where(Task.user_id == user_id, Task.id > after)
     if is_completed is not None:
-        query = query.where(Task.is_completed.is_(is_completed))
+        query = query.where(Task.is_completed == is_completed)
     rows = list(db.session.execute(query.order_by(Task.id).limit(limit + 1)))
     return rows[:limit], len(rows) > limit
 
@@ -54,12 +54,11 @@ def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> 
         raise ApiError(A04) from None
 
 
-@transaction
 def _insert(values: Mapping[str, object]) -> int:
+    # Here and in change(): a result that is read to its end, for SQLite commits then and not before.
     return db.session.execute(insert(Task).values(values).returning(Task.id)).scalar_one()
 
 
-@transaction
 def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> Mapping[str, object]:
     """Replace a task.
 
@@ -67,23 +66,26 @@ def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: da
         ApiError: T01.
     """
     values = {"name": name, "is_completed": is_completed, "ts": ts or to_smalldatetime(now())}
-    _update(user_id, task_id, values)
+    _check(task_id)
+    _execute_on_one(_update(user_id, task_id, values))
     return values | {"id": task_id}
 
 
-@transaction
 def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
     """Change what ``values`` names, and nothing else.
 
     Raises:
         ApiError: T01.
     """
-    if values:
-        _update(user_id, task_id, values)
-    return get(user_id, task_id)
+    if not values:
+        return get(user_id, task_id)
+    _check(task_id)
+    row = db.session.execute(_update(user_id, task_id, values).returning(*_TASK)).one_or_none()
+    if row is None:
+        raise ApiError(T01)
+    return row
 
 
-@transaction
 def remove(user_id: int, task_id: int) -> None:
     """Delete a task.
 
@@ -91,15 +93,14 @@ def remove(user_id: int, task_id: int) -> None:
         ApiError: T01.
     """
     _check(task_id)
-    statement = delete(Task).where(Task.id == task_id, Task.user_id == user_id)
-    result = db.session.execute(statement.execution_options(synchronize_session=False))
-    if not cast(CursorResult[Any], result).rowcount:
-        raise ApiError(T01)
+    _execute_on_one(delete(Task).where(Task.id == task_id, Task.user_id == user_id))
 
 
-def _update(user_id: int, task_id: int, values: Mapping[str, object]) -> None:
-    _check(task_id)
-    statement = update(Task).where(Task.id == task_id, Task.user_id == user_id).values(values)
+def _update(user_id: int, task_id: int, values: Mapping[str, object]) -> Update:
+    return update(Task).where(Task.id == task_id, Task.user_id == user_id).values(values)
+
+
+def _execute_on_one(statement: Update | Delete) -> None:
     result = db.session.execute(statement.execution_options(synchronize_session=False))
     if not cast(CursorResult[Any], result).rowcount:
         raise ApiError(T01)

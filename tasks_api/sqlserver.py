@@ -1,0 +1,284 @@
+"""The way to SQL Server: its address in each usual spelling, the ODBC driver, connections, error numbers.
+
+pyodbc is imported where it is used: it needs unixODBC, which nobody needs who stays on SQLite.
+"""
+
+import platform
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+if TYPE_CHECKING:
+    import pyodbc
+
+LOCK_SECONDS = 5  # how long a statement waits for somebody else's lock
+LOGIN_SECONDS = 5  # how long the server may take to let us in
+QUERY_SECONDS = 10  # how long it may work on one statement
+
+MICROSOFT = "ODBC Driver 18 for SQL Server"
+UNTRUSTED_FREETDS = "FreeTDS cannot check the server's certificate"
+
+_INSTALLED = re.compile(r"ODBC Driver (\d+) for SQL Server")
+_FREETDS = re.compile("freetds|tdsodbc", re.IGNORECASE)
+_KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*")
+# What ends a value: ODBC writes {a}}b} for a}b, ADO.NET "a""b" for a"b; a plain value ends at the semicolon.
+_PAIR = re.compile(
+    r"""\s*([^=;]*?)\s*=\s*(?:\{((?:[^}]|\}\})*)\}|"((?:[^"]|"")*)"|'((?:[^']|'')*)'|((?!\{)[^;]*?))\s*(?:;|$)"""
+)
+
+# ADO.NET's names for ODBC keywords, without blanks and in lower case. "" is the service's own business.
+_SPELLINGS = {
+    "datasource": "server",
+    "addr": "server",
+    "address": "server",
+    "networkaddress": "server",
+    "initialcatalog": "database",
+    "userid": "uid",
+    "user": "uid",
+    "password": "pwd",
+    "integratedsecurity": "trusted_connection",
+    "applicationname": "app",
+} | dict.fromkeys(
+    (
+        "connecttimeout",
+        "connectiontimeout",
+        "commandtimeout",
+        "multipleactiveresultsets",
+        "mars_connection",
+        "persistsecurityinfo",
+        "pooling",
+        "minpoolsize",
+        "maxpoolsize",
+    ),
+    "",
+)
+_SWITCHES = ("encrypt", "trustservercertificate", "trusted_connection")
+_YES_OR_NO = {"true": "yes", "sspi": "yes", "1": "yes", "false": "no", "0": "no"}
+
+# Error numbers, https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
+DEADLOCK_VICTIM = 1205
+# The connection or the server went away, or Azure SQL asks to come back:
+# https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
+TRANSIENT = frozenset(
+    {64, 233, 596, 4060, 6005, 10053, 10054, 10060, 10928, 10929, 18401, 40197, 40501, 40613, 49918, 49919, 49920}
+)
+# What an operator has to mend: login, permission, schema, space, memory, damage, locks, read-only.
+_OPERATORS = frozenset(
+    {207, 208, 229, 230, 262, 297, 701, 823, 824, 825, 845, 916, 926, 945, 1101, 1105, 1204, 1222, 3906}
+    | {8645, 8651, 9001, 9002, 18452, 18456, 40544}
+)
+
+
+def address(text: str) -> URL:
+    """Read the address of a database on SQL Server.
+
+    Args:
+        text: an SQLAlchemy URL (``mssql://``, ``mssql+pyodbc://``), or an ODBC connection string, whose
+            keywords may have their ADO.NET names, as in ``appsettings.json``.
+
+    Returns:
+        The one form that the service uses: ``mssql+pyodbc`` with server, port, database and login in
+        their places and every other keyword, in lower case, in the query.
+
+    Raises:
+        ValueError: what is wrong. It quotes nothing, for the text holds a password.
+    """
+    if "://" not in text.split("=")[0]:
+        return _from_keywords(_keywords(text))
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("must be an SQLAlchemy URL or an ODBC connection string") from None
+    if url.drivername not in ("mssql", "mssql+pyodbc"):
+        raise ValueError("must be a sqlite:// or mssql+pyodbc:// address")
+    query = {_keyword(name): value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    if whole := query.pop("odbc_connect", None):
+        return _from_keywords(_keywords(whole))
+    query.pop("", None)
+    return _complete(url.set(drivername="mssql+pyodbc", query=_yes_or_no(query)))
+
+
+def connection_string(url: URL) -> str:
+    """Make the ODBC connection string of ``url``, encrypted if it does not say otherwise."""
+    query = {name: str(value) for name, value in url.query.items()}
+    driver = query.pop("driver", None) or find_driver()
+    pairs = {"Driver": driver, "Server": url.host or "", "Database": url.database or ""}
+    if url.username:
+        pairs["UID"] = url.username
+        if url.password is not None:
+            pairs["PWD"] = str(url.password)
+    elif "authentication" not in query:
+        query.setdefault("trusted_connection", "yes")
+    encrypt = query.pop("encrypt", "yes")
+    if _FREETDS.search(driver):
+        query.pop("trustservercertificate", None)
+        pairs |= {"TDS_Version": "7.4", "ClientCharset": "UTF-8"}
+        pairs["Encryption"] = "off" if encrypt in ("no", "optional") else "require"
+        if url.port or "\\" not in pairs["Server"]:
+            pairs["Port"] = str(url.port or 1433)
+    else:
+        pairs["Encrypt"] = encrypt
+        # Reconnecting is the pool's work: it answers at once, the driver's own retry waits ten seconds.
+        pairs["ConnectRetryCount"] = query.pop("connectretrycount", "0")
+        if url.port:
+            pairs["Server"] += f",{url.port}"
+    return ";".join(f"{name}={_quoted(value)}" for name, value in (pairs | query).items())
+
+
+def connect(url: URL, query_seconds: int = QUERY_SECONDS) -> "pyodbc.Connection":
+    """Open a connection in autocommit mode on which no statement waits for ever.
+
+    Args:
+        url: as ``address`` gives it.
+        query_seconds: how long the server may work on one statement; 0: for ever.
+
+    Raises:
+        pyodbc.Error: there is no driver, no way to the server, or no way in.
+    """
+    import pyodbc
+
+    pyodbc.pooling = False  # SQLAlchemy has a pool
+    text = connection_string(url)
+    if "Encryption=require" in text and url.query.get("trustservercertificate") != "yes":
+        raise pyodbc.InterfaceError("08001", UNTRUSTED_FREETDS)
+    connection = pyodbc.connect(text, timeout=LOGIN_SECONDS, autocommit=True)
+    connection.timeout = query_seconds
+    # XACT_ABORT: a statement that fails leaves no half of its transaction.
+    connection.execute(f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON").close()
+    return connection
+
+
+def error_numbers(error: BaseException | None) -> set[int]:
+    """The server's own numbers for what went wrong, which the driver puts at the end of its messages."""
+    return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", str(error))}
+
+
+def message(error: BaseException | None) -> str:
+    """What went wrong in the server's words, without the names of the drivers that passed it on."""
+    text = str(error.args[1] if isinstance(error, Exception) and len(error.args) > 1 else error)
+    text = re.sub(r"(^|; )(\[[^\]]*\] ?)+", r"\1", text)
+    return " ".join(re.sub(r"( \(\d+\))? \(SQL\w+\)", "", text).split())
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Whether the server or the way to it is away for a moment, so that the same may succeed when repeated."""
+    return bool(error_numbers(error) & TRANSIENT)
+
+
+def is_operators(error: BaseException | None) -> bool:
+    """Whether ``error`` is of the server's health or setup, and not of our statement."""
+    missing = isinstance(error, Exception) and error.args[:1] in (("42S02",), ("42S22",))  # table, column
+    return missing or bool(error_numbers(error) & (TRANSIENT | _OPERATORS | {DEADLOCK_VICTIM}))
+
+
+@cache
+def find_driver() -> str:
+    """Find an ODBC driver: an installed one of Microsoft's, the one that PyPI carries, FreeTDS.
+
+    Returns:
+        The name, or the path, that goes into the connection string. With no driver at all it is the name
+        of Microsoft's, so that connecting says what is missing.
+    """
+    import pyodbc
+
+    installed = pyodbc.drivers()
+    versions = [int(found[1]) for name in installed if (found := _INSTALLED.fullmatch(name))]
+    if versions and max(versions) >= 17:
+        return f"ODBC Driver {max(versions)} for SQL Server"
+    if carried := _carried_driver():
+        return str(carried)
+    return next((name for name in installed if name.lower() == "freetds"), MICROSOFT)
+
+
+def _carried_driver() -> Path | None:
+    if sys.platform == "win32":  # Windows loads registered drivers only
+        return None
+    try:
+        from mssql_python_odbc import get_libs_dir
+    except ImportError:
+        return None
+    machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+    if sys.platform == "darwin":
+        folders = [f"macos/{machine}"]
+    else:
+        # One build for each family of Linux; a wheel for musl holds the alpine one only.
+        try:
+            system = platform.freedesktop_os_release()
+        except OSError:
+            system = {}
+        names = f"{system.get('ID', '')} {system.get('ID_LIKE', '')}"
+        family = "rhel" if re.search("rhel|fedora|centos", names) else "suse" if "suse" in names else "debian_ubuntu"
+        folders = [f"linux/{family}/{machine}", f"linux/alpine/{machine}"]
+    found = [path for folder in folders for path in sorted(Path(get_libs_dir(), folder, "lib").glob("libmsodbcsql*"))]
+    return found[0] if found else None
+
+
+def _keywords(text: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    position = 0
+    text = text.strip().rstrip(";")
+    while position < len(text):
+        found = _PAIR.match(text, position)
+        if not found or not _KEYWORD.fullmatch(found[1]):
+            raise ValueError("must be an SQLAlchemy URL or an ODBC connection string: Keyword=value;Keyword=value")
+        braced, double, single, plain = found.group(2, 3, 4, 5)
+        if braced is not None:
+            value = braced.replace("}}", "}")
+        elif double is not None:
+            value = double.replace('""', '"')
+        elif single is not None:
+            value = single.replace("''", "'")
+        else:
+            value = plain
+        if name := _keyword(found[1]):
+            pairs[name] = value
+        position = found.end()
+    return _yes_or_no(pairs)
+
+
+def _keyword(name: str) -> str:
+    name = name.lower().replace(" ", "")
+    return _SPELLINGS.get(name, name)
+
+
+def _yes_or_no(pairs: dict[str, str]) -> dict[str, str]:
+    return {k: _YES_OR_NO.get(v.lower(), v.lower()) if k in _SWITCHES else v for k, v in pairs.items()}
+
+
+def _from_keywords(pairs: dict[str, str]) -> URL:
+    server = pairs.pop("server", "").removeprefix("tcp:")
+    host, comma, port = server.rpartition(",")
+    if comma and not port.strip().isdecimal():
+        raise ValueError("must have a number after the comma in Server=host,port")
+    host = (host if comma else server).strip()
+    url = URL.create(
+        "mssql+pyodbc",
+        username=pairs.pop("uid", None) or None,
+        password=pairs.pop("pwd", None),
+        host=re.sub(r"^(\.|\(local\))(?=\\|$)", "localhost", host) or None,
+        port=int(port) if comma else None,
+        database=pairs.pop("database", None) or None,
+        query=pairs,
+    )
+    return _complete(url)
+
+
+def _complete(url: URL) -> URL:
+    if not url.host:
+        raise ValueError("must name a server")
+    if not url.database:
+        raise ValueError("must name a database")
+    if any(not _KEYWORD.fullmatch(name) for name in url.query):
+        raise ValueError("has a keyword that is none")
+    return url
+
+
+def _quoted(value: str) -> str:
+    if re.fullmatch(r"[\w.,:\\/@+\-]*", value):
+        return value
+    return "{" + value.replace("}", "}}") + "}"
