@@ -73,7 +73,7 @@ def init_database(app: Flask, settings: Settings) -> None:
     else:
         # SQLAlchemy's own URL stays empty: it need not know how the driver spells it, nor the password.
         options |= {
-            "creator": partial(sqlserver.connect, url),
+            "creator": sqlserver.Connector(url),
             "isolation_level": "AUTOCOMMIT",
             "skip_autocommit_rollback": True,  # a round trip for every read, and nothing to roll back
         }
@@ -109,7 +109,7 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def _prepare_sqlserver(engine: Engine) -> None:
-    """Give text parameters the length of their column, and keep the pool when only a lock was not to be had."""
+    """Give text parameters the length of their column, and tell broken connections from the rest."""
 
     @event.listens_for(engine, "do_setinputsizes")
     def set_lengths(sizes: dict[Any, Any], *_args: Any) -> None:
@@ -119,9 +119,11 @@ def _prepare_sqlserver(engine: Engine) -> None:
                 sizes[bind] = (kind, bind.type.length, 0)
 
     @event.listens_for(engine, "handle_error")
-    def keep_pool(context: Any) -> None:
-        if 1222 in sqlserver.error_numbers(context.original_exception):
-            context.is_disconnect = False
+    def judge(context: Any) -> None:
+        if sqlserver.LOCK_TIMEOUT in sqlserver.error_numbers(context.original_exception):
+            context.is_disconnect = False  # its SQLSTATE is that of a server which does not answer
+        elif sqlserver.is_broken(context.original_exception):
+            context.is_disconnect = True
 
 
 def transaction(function: Callable[P, T]) -> Callable[P, T]:
@@ -171,7 +173,7 @@ def repeated(action: Callable[[], T], *, may_have_happened: bool) -> T:
             return action()
         except DBAPIError as error:
             _abandon()
-            lost = (error.connection_invalidated and not _timed_out(error)) or sqlserver.is_transient(error.orig)
+            lost = error.connection_invalidated and not _timed_out(error)
             rolled_back = sqlserver.DEADLOCK_VICTIM in sqlserver.error_numbers(error.orig)
             if not (rolled_back or (lost and not may_have_happened)) or time.monotonic() > deadline:
                 raise
@@ -181,7 +183,8 @@ def repeated(action: Callable[[], T], *, may_have_happened: bool) -> T:
 
 def _abandon() -> None:
     # Which state a transaction that failed has left its connection in, server and driver need not agree upon.
-    (db.session.invalidate if "transaction" in db.session.info else db.session.rollback)()
+    session = db.session()
+    (session.invalidate if "transaction" in session.info else session.rollback)()
 
 
 def _timed_out(error: DBAPIError) -> bool:
@@ -189,10 +192,7 @@ def _timed_out(error: DBAPIError) -> bool:
 
 
 def does_not_answer(error: SQLAlchemyError) -> bool:
-    """Whether ``error`` says something about the database and not about our statement.
-
-    A table that is missing counts: the schema scripts have not been applied yet.
-    """
+    """Whether ``error`` says something about the database and not about our statement."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return True
     if not isinstance(error, DBAPIError):

@@ -14,8 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from .clock import now
-from .database import does_not_answer
+from .config import settings
+from .database import db, does_not_answer
 from .events import security_event
+from .migrations import pending
 
 log = logging.getLogger(__name__)
 
@@ -148,10 +150,17 @@ def _http(error: HTTPException) -> Response:
 
 
 def _database(error: SQLAlchemyError) -> Response:
-    if not does_not_answer(error):
+    if not (does_not_answer(error) or _schema_is_old()):
         return _unexpected(error)
     log.error("database does not answer: %s", getattr(error, "orig", None) or type(error).__name__)
     return render(ApiError(UNAVAILABLE, retry_after=RETRY_AFTER_OUTAGE))
+
+
+def _schema_is_old() -> bool:
+    try:
+        return bool(pending(db.engine, settings))
+    except SQLAlchemyError:
+        return True
 
 
 def _unexpected(error: Exception) -> Response:

@@ -7,7 +7,7 @@ from marshmallow import fields
 
 from .api import Blueprint
 from .config import settings
-from .database import db
+from .database import db, repeated
 from .errors import RETRY_AFTER_OUTAGE, UNAVAILABLE, ApiError
 from .migrations import pending
 
@@ -32,7 +32,7 @@ def live() -> Any:
 @health.errors(UNAVAILABLE)
 def ready() -> Any:
     """The database answers and its schema is current."""
-    scripts = pending(db.engine, settings)
+    scripts = repeated(lambda: pending(db.engine, settings), may_have_happened=False)
     if scripts:
         names = ", ".join(script.name for script in scripts)
         detail = f"The database schema is not current ({names}): run 'flask --app wsgi db upgrade'."

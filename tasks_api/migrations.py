@@ -94,13 +94,16 @@ def upgrade(engine: Engine, settings: Settings) -> list[Script]:
         MigrationError: a script refuses, or did not record itself.
     """
     applied = []
-    for script in pending(engine, settings):
-        with _alone(engine) as connection:
+    with _patient(engine) as connection:
+        done = _recorded(connection)
+        for script in [script for script in scripts(settings) if script.version not in done]:
+            _lock(connection)
             if script.version not in _recorded(connection):
                 run(connection, script.path)
                 if script.version not in _recorded(connection):
                     raise MigrationError(f"{script.name} did not record itself in SchemaVersion")
                 applied.append(script)
+            connection.commit()
     return applied
 
 
@@ -110,10 +113,12 @@ def seed(engine: Engine, settings: Settings) -> bool:
     Returns:
         Whether it was done.
     """
-    with _alone(engine) as connection:
+    with _patient(engine) as connection:
+        _lock(connection)
         if connection.execute(text('SELECT COUNT(*) FROM "User"')).scalar_one():
             return False
         run(connection, _folder(settings) / "seed.sql")
+        connection.commit()
     return True
 
 
@@ -154,20 +159,21 @@ def _folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
-    """One transaction that no other process's overlaps."""
+def _patient(engine: Engine) -> Iterator[Connection]:
+    """A connection that waits for as long as an upgrade takes."""
     with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            connection = connection.execution_options(isolation_level="READ COMMITTED")
+        if engine.dialect.name == "mssql":
+            connection.execution_options(isolation_level="READ COMMITTED")
             connection.detach()  # closed at the end: its patience is not for the pool
             driver: Any = connection.connection.dbapi_connection
             driver.timeout = 0
             _execute(connection, f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}")
-            _execute(connection, _LOCK)
         yield connection
-        connection.commit()
+
+
+def _lock(connection: Connection) -> None:
+    """Begin a transaction that no other process's overlaps."""
+    _execute(connection, "BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else _LOCK)
 
 
 _LOCK = f"""

@@ -6,6 +6,7 @@ pyodbc is imported where it is used: it needs unixODBC, which nobody needs who s
 import platform
 import re
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,9 @@ from sqlalchemy.exc import ArgumentError
 if TYPE_CHECKING:
     import pyodbc
 
-LOCK_SECONDS = 5  # how long a statement waits for somebody else's lock
+LOCK_SECONDS = 3  # how long a statement waits for somebody else's lock
 LOGIN_SECONDS = 5  # how long the server may take to let us in
-QUERY_SECONDS = 10  # how long it may work on one statement
+QUERY_SECONDS = 5  # how long it may work on one statement; a server that says nothing at all costs thrice as much
 
 MICROSOFT = "ODBC Driver 18 for SQL Server"
 UNTRUSTED_FREETDS = "FreeTDS cannot check the server's certificate"
@@ -62,14 +63,15 @@ _YES_OR_NO = {"true": "yes", "sspi": "yes", "1": "yes", "false": "no", "0": "no"
 
 # Error numbers, https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
 DEADLOCK_VICTIM = 1205
+LOCK_TIMEOUT = 1222
 # The connection or the server went away, or Azure SQL asks to come back:
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
 TRANSIENT = frozenset(
     {64, 233, 596, 4060, 6005, 10053, 10054, 10060, 10928, 10929, 18401, 40197, 40501, 40613, 49918, 49919, 49920}
 )
-# What an operator has to mend: login, permission, schema, space, memory, damage, locks, read-only.
+# What an operator has to mend: login, permission, space, memory, damage, locks, read-only.
 _OPERATORS = frozenset(
-    {207, 208, 229, 230, 262, 297, 701, 823, 824, 825, 845, 916, 926, 945, 1101, 1105, 1204, 1222, 3906}
+    {229, 230, 262, 297, 701, 823, 824, 825, 845, 916, 926, 945, 1101, 1105, 1204, LOCK_TIMEOUT, 3906}
     | {8645, 8651, 9001, 9002, 18452, 18456, 40544}
 )
 
@@ -153,6 +155,44 @@ def connect(url: URL, query_seconds: int = QUERY_SECONDS) -> "pyodbc.Connection"
     return connection
 
 
+class Connector:
+    """Opens connections for a pool. While the server is away, one thread at a time tries and the rest are told.
+
+    Microsoft's driver goes on trying for LOGIN_SECONDS even when it is refused; without this, every thread of
+    every worker would hang so long on each request of an outage.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._failure: Exception | None = None
+        self._trying = threading.Lock()
+
+    def __call__(self) -> "pyodbc.Connection":
+        """Open a connection.
+
+        Raises:
+            pyodbc.Error: there is no way in, now or when it was tried last.
+        """
+        failure = self._failure
+        if failure is None:
+            return self._connect()
+        if not self._trying.acquire(blocking=False):
+            raise type(failure)(*failure.args)
+        try:
+            return self._connect()
+        finally:
+            self._trying.release()
+
+    def _connect(self) -> "pyodbc.Connection":
+        try:
+            connection = connect(self._url)
+        except Exception as error:
+            self._failure = error
+            raise
+        self._failure = None
+        return connection
+
+
 def error_numbers(error: BaseException | None) -> set[int]:
     """The server's own numbers for what went wrong, which the driver puts at the end of its messages."""
     return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", str(error))}
@@ -165,6 +205,11 @@ def message(error: BaseException | None) -> str:
     return " ".join(re.sub(r"( \(\d+\))? \(SQL\w+\)", "", text).split())
 
 
+def is_broken(error: BaseException | None) -> bool:
+    """Whether the connection is of no more use, as far as SQLAlchemy does not see that for itself."""
+    return is_transient(error) or "[FreeTDS][SQL Server]Unknown error (0)" in str(error)
+
+
 def is_transient(error: BaseException | None) -> bool:
     """Whether the server or the way to it is away for a moment, so that the same may succeed when repeated."""
     return bool(error_numbers(error) & TRANSIENT)
@@ -172,8 +217,7 @@ def is_transient(error: BaseException | None) -> bool:
 
 def is_operators(error: BaseException | None) -> bool:
     """Whether ``error`` is of the server's health or setup, and not of our statement."""
-    missing = isinstance(error, Exception) and error.args[:1] in (("42S02",), ("42S22",))  # table, column
-    return missing or bool(error_numbers(error) & (TRANSIENT | _OPERATORS | {DEADLOCK_VICTIM}))
+    return is_broken(error) or bool(error_numbers(error) & (_OPERATORS | {DEADLOCK_VICTIM}))
 
 
 @cache

@@ -27,29 +27,31 @@ from tasks_api.database import db
 PASSWORD = "correct horse battery"
 FAST = {"TASKS_PASSWORD_ITERATIONS": "100000", "TASKS_RATELIMIT_ENABLED": "false"}
 
-# The address of a SQL Server with a login that may create databases; the suite makes its own and drops them.
-SERVER = os.environ.get("TASKS_TEST_DATABASE_URL", "")
-needs_server = pytest.mark.skipif(not SERVER, reason="TASKS_TEST_DATABASE_URL names no SQL Server")
-embedded_only = pytest.mark.skipif(bool(SERVER), reason="about the embedded database, not SQL Server")
 
 MakeApp = Callable[..., Flask]
 
 
 class Databases:
-    """The databases of this run on SQL Server, each made when it is first asked for."""
+    """The databases of this run on SQL Server, each made when it is first asked for.
+
+    TASKS_TEST_DATABASE_URL is the address of a server, with a login that may create databases.
+    """
+
+    server = os.environ.get("TASKS_TEST_DATABASE_URL", "")
+    shared = Path("shared")
 
     def __init__(self) -> None:
         self.urls: dict[Path, URL] = {}
 
     def settings(self, instance: Path) -> dict[str, str]:
         """The settings with which a service whose instance folder this is has a database of its own."""
-        if not SERVER:
+        if not self.server:
             return {}
         url = self.urls.get(instance) or self.create(instance)
         return {"TASKS_DATABASE_URL": url.render_as_string(hide_password=False), "TASKS_UPGRADE_ON_START": "true"}
 
     def create(self, instance: Path) -> URL:
-        url = sqlserver.address(SERVER).set(database=f"TasksTest_{os.getpid()}_{len(self.urls)}")
+        url = sqlserver.address(self.server).set(database=f"TasksTest_{os.getpid()}_{len(self.urls)}")
         self.urls[instance] = url
         migrations.create(Settings(database_url=url))
         return url
@@ -66,7 +68,8 @@ class Databases:
 
 
 databases = Databases()
-SHARED = Path("shared")
+needs_server = pytest.mark.skipif(not databases.server, reason="TASKS_TEST_DATABASE_URL names no SQL Server")
+embedded_only = pytest.mark.skipif(bool(databases.server), reason="about the embedded database, not SQL Server")
 
 
 def pytest_sessionfinish() -> None:
@@ -77,10 +80,10 @@ def pytest_sessionfinish() -> None:
 def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     """Make applications with the given settings, on one database without tables."""
     apps: list[Flask] = []
-    server = databases.settings(SHARED)
+    server = databases.settings(databases.shared)
     if server:
         tables = ("RefreshToken", "Task", "[User]", "SchemaVersion")
-        databases.execute(SHARED, *(f"DROP TABLE IF EXISTS {table}" for table in tables))
+        databases.execute(databases.shared, *(f"DROP TABLE IF EXISTS {table}" for table in tables))
 
     def make(**settings: str) -> Flask:
         environ = FAST | server | {f"TASKS_{name}": value for name, value in settings.items()}

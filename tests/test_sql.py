@@ -1,8 +1,11 @@
 """The scripts: models, sql/sqlserver and sql/sqlite say the same; the runner applies each once."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,16 +13,17 @@ from typing import Any
 import pytest
 import sqlglot
 from flask import Flask
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Connection, UniqueConstraint, inspect, text
 from sqlalchemy.dialects import mssql
 from sqlglot import exp
 
+from tasks_api import migrations
 from tasks_api.cli import DEMO_EMAIL, DEMO_PASSWORD
-from tasks_api.config import ROOT
+from tasks_api.config import ROOT, Settings
 from tasks_api.database import db
 from tasks_api.migrations import _GO, MigrationError, pending, run, scripts, seed, upgrade
 
-from .conftest import MakeApp, Person, environment
+from .conftest import MakeApp, Person, embedded_only, environment
 
 
 @dataclass
@@ -141,6 +145,7 @@ def test_both_databases_have_the_same_scripts() -> None:
     assert names[0] == names[1]
 
 
+@embedded_only
 def test_the_database_is_its_owners_alone(app: Flask, anna: Person, tmp_path: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "instance").iterdir()}
     assert {"tasks.db", "tasks.db-wal", "jwt_secret_key", "refresh_token_key"} <= set(modes)
@@ -157,16 +162,20 @@ def test_an_upgrade_happens_once(make_app: MakeApp) -> None:
         assert pending(db.engine, settings) == []
 
 
-def test_a_failing_script_leaves_nothing_half_done(make_app: MakeApp, tmp_path: Path) -> None:
-    app = make_app()
-    bad = tmp_path / "003_bad.sql"
-    bad.write_text("CREATE TABLE Half (Id int);\nINSERT INTO Nowhere VALUES (1);\n")
-    with app.app_context(), db.engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        with pytest.raises(MigrationError, match=r"003_bad\.sql.*Nowhere"):
-            run(connection, bad)
-        connection.rollback()
-        assert not connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'Half'").first()
+def test_a_failing_script_leaves_nothing_half_done(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(UPGRADE_ON_START="false")
+    settings = app.extensions["settings"]
+    folder = tmp_path / "sql"
+    shutil.copytree(migrations._folder(settings), folder)
+    (folder / "003_bad.sql").write_text("CREATE TABLE Half (Id int);\nINSERT INTO Nowhere VALUES (1);\n")
+    monkeypatch.setattr(migrations, "_folder", lambda _settings: folder)
+    with app.app_context():
+        with pytest.raises(MigrationError, match=r"(?i)003_bad\.sql.*Nowhere"):
+            upgrade(db.engine, settings)
+        assert [script.version for script in pending(db.engine, settings)] == [3]
+        assert not inspect(db.engine).has_table("Half")
 
 
 def test_a_script_that_does_not_record_itself_is_refused(
@@ -179,19 +188,27 @@ def test_a_script_that_does_not_record_itself_is_refused(
         upgrade(db.engine, app.extensions["settings"])
 
 
+@contextmanager
+def original(settings: Settings) -> Iterator[Connection]:
+    """A connection to a database as the first script leaves it: the original's tables and no others."""
+    with migrations._patient(db.engine) as connection:
+        migrations._lock(connection)
+        run(connection, scripts(settings)[0].path)
+        yield connection
+        connection.execute(text("SELECT 1"))
+        connection.commit()
+
+
 def test_emails_that_collide_are_listed_and_nothing_changes(make_app: MakeApp) -> None:
     app = make_app(UPGRADE_ON_START="false")
     settings = app.extensions["settings"]
     with app.app_context():
-        with db.engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            run(connection, scripts(settings)[0].path)
+        with original(settings) as connection:
             for email in ("a@b.se", "A@b.se", "c@d.se"):
                 connection.exec_driver_sql(
                     'INSERT INTO "User" (Email, Password, PasswordSalt, FirstName, LastName, TS, Active)'
                     f" VALUES ('{email}', '', '', '', '', '2026-01-01 00:00:00', 1)"
                 )
-            connection.commit()
         with pytest.raises(MigrationError, match=r"a@b\.se \(2 times\)"):
             upgrade(db.engine, settings)
         assert [script.version for script in pending(db.engine, settings)] == [2]
@@ -202,16 +219,13 @@ def test_rows_of_the_original_become_sessions(make_app: MakeApp) -> None:
     app = make_app(UPGRADE_ON_START="false")
     settings = app.extensions["settings"]
     with app.app_context():
-        with db.engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            run(connection, scripts(settings)[0].path)
-            run(connection, ROOT / "sql" / "sqlite" / "seed.sql")
+        with original(settings) as connection:
+            run(connection, migrations._folder(settings) / "seed.sql")
             for _ in range(2):
                 connection.exec_driver_sql(
                     "INSERT INTO RefreshToken (UserId, TokenHash, TokenSalt, TS, ExpiryDate)"
                     " VALUES (1, 'h', 's', '2026-01-01 00:00:00', '2070-01-01 00:00:00')"
                 )
-            connection.commit()
         upgrade(db.engine, settings)
     anna = Person(app.test_client(), DEMO_EMAIL, DEMO_PASSWORD)
     anna.log_in()
@@ -249,6 +263,7 @@ def test_processes_that_upgrade_together_apply_each_script_once(tmp_path: Path) 
     assert applied.count("Applied 001") == applied.count("Applied 002") == 1
 
 
+@embedded_only
 def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     code, text = output(flask(tmp_path, "check"))
     assert code == 1
@@ -267,6 +282,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     assert "other users" in output(flask(tmp_path, "seed"))[1]
 
 
+@embedded_only
 def test_a_database_that_does_not_answer_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "tasks.db").write_text("no database " * 100)
     for command in ("check", "upgrade", "seed"):

@@ -1,10 +1,10 @@
 """The address of a SQL Server and the way to it. Nothing here needs a server."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import pyodbc
 import pytest
 
 from tasks_api import sqlserver
@@ -86,12 +86,13 @@ def test_the_connection_is_encrypted_unless_told_otherwise(said: str, encrypt: s
 
 
 @pytest.fixture
-def drivers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def drivers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The installed drivers, as the driver manager tells them; empty until the test adds some."""
     names: list[str] = []
-    monkeypatch.setattr(pyodbc, "drivers", lambda: names)
+    monkeypatch.setitem(sys.modules, "pyodbc", SimpleNamespace(drivers=lambda: names))
     sqlserver.find_driver.cache_clear()
-    return names
+    yield names
+    sqlserver.find_driver.cache_clear()
 
 
 def test_an_installed_driver_comes_first(drivers: list[str]) -> None:

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tasks_api.database import db
 
-from .conftest import MakeApp, Person, problem
+from .conftest import MakeApp, Person, embedded_only, problem
 
 
 def test_an_unknown_address_is_not_found(client: FlaskClient) -> None:
@@ -73,6 +73,7 @@ def test_a_bug_is_500_without_details(app: Flask, client: FlaskClient) -> None:
     assert "division" not in str(body)
 
 
+@embedded_only
 def test_a_file_that_is_no_database_is_503(make_app: MakeApp, tmp_path: Path) -> None:
     (tmp_path / "instance").mkdir()
     (tmp_path / "instance" / "tasks.db").write_text("This is no database. " * 100)
@@ -94,6 +95,7 @@ def test_a_database_without_its_schema_is_not_ready(make_app: MakeApp) -> None:
     problem(Person(client).log_in(), 503, "unavailable")
 
 
+@embedded_only
 def test_a_locked_database_is_503_and_heals(app: Flask, anna: Person) -> None:
     with app.app_context():
         path = str(db.engine.url.database)

@@ -1,0 +1,167 @@
+"""A SQL Server that goes away: cut off, silent, back again. Between service and server stands a relay."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from werkzeug.test import TestResponse
+
+from tasks_api import sqlserver
+
+from .conftest import PASSWORD, Live, MakeApp, Person, databases, needs_server, serving
+from .relay import Relay
+
+pytestmark = needs_server
+
+SLOWEST = 25  # seconds: login, or three times a statement's, and a wait for the pool
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    url = sqlserver.address(databases.server)
+    with Relay(url.host or "", url.port or 1433) as way:
+        yield way
+
+
+def through(relay: Relay, instance: Path) -> dict[str, str]:
+    """Settings that lead to the database of ``instance`` by way of ``relay``."""
+    address = databases.settings(instance)["TASKS_DATABASE_URL"]
+    url = sqlserver.address(address).set(host="127.0.0.1", port=relay.port)
+    return {"DATABASE_URL": url.render_as_string(hide_password=False)}
+
+
+@pytest.fixture
+def anna(make_app: MakeApp, relay: Relay) -> Person:
+    make_app()  # upgrades the database
+    anna = Person(make_app(**through(relay, databases.shared)).test_client())
+    assert anna.sign_up().status_code == 201
+    assert anna.log_in().status_code == 200
+    return anna
+
+
+def test_dead_connections_in_the_pool_cost_no_request(anna: Person, relay: Relay) -> None:
+    requests: list[Callable[[], TestResponse]] = [
+        lambda: anna.call("GET", "/api/tasks"),
+        lambda: anna.call("POST", "/api/tasks", json={"name": "x"}),
+        lambda: anna.keep(anna.refreshed()),
+        anna.log_in,
+        lambda: anna.client.get("/health/ready"),
+    ]
+    for request in requests:
+        relay.break_connections()
+        assert request().status_code in (200, 201)
+
+
+def test_a_server_that_is_gone_is_503_and_the_service_heals(anna: Person, relay: Relay) -> None:
+    relay.cut()
+    for path in ("/api/tasks", "/health/ready"):
+        answer = anna.call("GET", path)
+        assert (answer.status_code, answer.get_json()["errorCode"]) == (503, "unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+    relay.mend()
+    assert anna.call("GET", "/api/tasks").status_code == 200
+    assert anna.client.get("/health/ready").status_code == 200
+
+
+def test_while_the_server_is_gone_only_one_request_waits_for_it(anna: Person, relay: Relay) -> None:
+    relay.cut()
+    anna.call("GET", "/api/tasks")
+    with ThreadPoolExecutor(4) as pool:
+        started = time.monotonic()
+
+        def seconds() -> float:
+            assert (
+                Person(anna.client.application.test_client(), access=anna.access).call("GET", "/api/tasks").status_code
+                == 503
+            )
+            return time.monotonic() - started
+
+        waits = sorted(future.result() for future in [pool.submit(seconds) for _ in range(4)])
+    assert waits[2] < 1
+
+
+def test_a_server_that_says_nothing_is_503_in_time(anna: Person, relay: Relay) -> None:
+    relay.stall()
+    started = time.monotonic()
+    assert anna.call("GET", "/api/tasks").status_code == 503
+    assert time.monotonic() - started < SLOWEST
+    relay.mend()
+    assert anna.call("GET", "/api/tasks").status_code == 200
+
+
+class Load:
+    """People who go on working, whatever comes back."""
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+        self.answers: list[tuple[float, float, requests.Response]] = []  # when asked, seconds, answer
+        self.over = threading.Event()
+        self.people = [threading.Thread(target=self.work, args=(f"person{n}@example.com",)) for n in range(8)]
+
+    def __enter__(self) -> "Load":
+        for person in self.people:
+            person.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for person in self.people:
+            person.join(60)
+
+    def work(self, email: str) -> None:
+        credentials: dict[str, Any] = {"email": email, "password": PASSWORD}
+        self.ask("/api/users/signup", credentials | {"confirmPassword": PASSWORD, "firstName": "A", "lastName": "B"})
+        tokens: dict[str, Any] = {}
+        while not self.over.is_set():
+            if not tokens:
+                answer = self.ask("/api/users/login", credentials)
+            else:
+                self.ask("/api/tasks", token=tokens["accessToken"])
+                self.ask("/api/tasks", {"name": "x"}, tokens["accessToken"])
+                answer = self.ask("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]})
+            tokens = answer.json() if answer.status_code == 200 else tokens if answer.status_code == 503 else {}
+
+    def ask(self, path: str, body: object = None, token: str | None = None) -> requests.Response:
+        asked = time.monotonic()
+        answer = self.live.get(path, token) if body is None else self.live.post(path, body, token)
+        self.answers.append((asked, time.monotonic() - asked, answer))
+        return answer
+
+    def since(self, moment: float) -> Counter[int]:
+        return Counter(answer.status_code for asked, _, answer in self.answers if asked >= moment)
+
+
+@pytest.mark.parametrize("outage", ["cut", "stall"])
+def test_an_outage_under_load_is_503_and_heals_within_seconds(tmp_path: Path, relay: Relay, outage: str) -> None:
+    with serving(tmp_path, WORKERS="2", **through(relay, tmp_path)) as live, Load(live) as load:
+        time.sleep(3)
+        before = load.since(0)
+        getattr(relay, outage)()
+        gone = time.monotonic()
+        time.sleep(8)
+        assert live.get("/health/ready").status_code == 503
+        assert live.get("/health/live").status_code == 200
+        relay.mend()
+        back = time.monotonic()
+        while live.get("/health/ready").status_code != 200:
+            assert time.monotonic() - back < 10
+        healed = time.monotonic()
+        time.sleep(3)
+    assert before.keys() == {200, 201}
+    during = load.since(gone)
+    # A refresh whose answer is lost for longer than the retry window ends its session: that is what 400 is.
+    assert during.keys() <= ({200, 201, 503} if outage == "cut" else {200, 201, 503, 400}), during
+    assert during[503]
+    for _, seconds, answer in load.answers:
+        assert seconds < SLOWEST
+        if answer.status_code == 503:
+            assert answer.json()["errorCode"] == "unavailable"
+            assert int(answer.headers["Retry-After"]) > 0
+    assert load.since(healed + 1).keys() <= during.keys() - {503}, load.since(healed + 1)
+    assert load.since(healed + 1)[200]
