@@ -6,13 +6,21 @@ BIN := $(VENV)/bin
 TLS := $(if $(CERT),--certfile "$(CERT)" --keyfile "$(KEY)")
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run install seed test lint format clean
+# Where compose.yaml's server is, and how to get in.
+COMPOSE ?= docker compose
+export SQLSERVER_PORT ?= 1433
+SQLSERVER ?= mssql://sa:$$MSSQL_SA_PASSWORD@127.0.0.1:$(SQLSERVER_PORT)/TasksDb?TrustServerCertificate=yes
+PASSWORD_FILE := instance/sqlserver.env
+
+.PHONY: help run serve install seed test lint format clean sqlserver run-sqlserver test-sqlserver
 .DEFAULT_GOAL := help
 
 help:  ## show this
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 28
 
-run: install seed  ## install, create and seed the database, serve on http://localhost:5217 (HOST=, PORT=, CERT=, KEY=)
+run: install seed serve  ## install, create and seed the database, serve on http://localhost:5217 (HOST=, PORT=, CERT=, KEY=)
+
+serve: install  ## serve, without demo data
 	@exec $(BIN)/gunicorn --config tasks_api/gunicorn_conf.py --bind "$(HOST):$(PORT)" $(TLS) wsgi:app
 
 install: $(VENV)/.installed  ## make the virtual environment with what the service needs
@@ -26,11 +34,26 @@ test: $(VENV)/.installed-test lint  ## lint, types and all tests
 lint: $(VENV)/.installed-test  ## lint, format check and types
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/sqlfluff lint --nocolor --dialect tsql sql/sqlserver
+	@$(BIN)/sqlfluff lint --nocolor --dialect sqlite sql/sqlite
 	@$(BIN)/mypy
 
 format: $(VENV)/.installed-test  ## format the code
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+
+run-sqlserver: install sqlserver  ## the same as run, on Microsoft's SQL Server in Docker
+	@. ./$(PASSWORD_FILE) && export TASKS_DATABASE_URL="$(SQLSERVER)" \
+		&& $(BIN)/flask --app wsgi db create && $(BIN)/flask --app wsgi db upgrade && $(MAKE) --no-print-directory run
+
+test-sqlserver: $(VENV)/.installed-test sqlserver  ## all tests on Microsoft's SQL Server in Docker
+	@. ./$(PASSWORD_FILE) && TASKS_TEST_DATABASE_URL="$(SQLSERVER)" $(BIN)/python -m pytest
+
+sqlserver: $(PASSWORD_FILE)
+	@$(COMPOSE) up --detach --wait sqlserver
+
+$(PASSWORD_FILE):
+	@umask 077; $(PYTHON) -c 'import secrets; print("MSSQL_SA_PASSWORD=Aa1-" + secrets.token_urlsafe(24))' > $@
 
 clean:  ## remove the virtual environment and caches; the database and keys in instance/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info

@@ -43,7 +43,7 @@ def create() -> None:
     if settings.is_sqlite:
         click.echo("The embedded database is created by 'db upgrade', and when the service starts.")
         return
-    for refusal in _or_fail(lambda: migrations.create(settings)):
+    for refusal in _or_fail(lambda: migrations.create(settings.database_url)):
         click.echo(f"Not done: {refusal}")
     click.echo(f"The database {settings.database_url.database} is there.")
 

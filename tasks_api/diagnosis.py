@@ -14,7 +14,13 @@ from sqlalchemy.engine import URL, Connection, Engine
 from . import migrations, sqlserver
 from .config import Settings
 
-TABLES = {"[User]": "data", "Task": "data", "RefreshToken": "data", "SchemaVersion": "SELECT"}
+# What the service does to its tables, and README's 'Least privilege' grants.
+NEEDED = {
+    "[User]": ("SELECT", "INSERT", "UPDATE"),
+    "Task": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "RefreshToken": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "SchemaVersion": ("SELECT",),
+}
 
 # The first that matches what the driver says. {host} is the server, {login} the user.
 _ADVICE = (
@@ -112,16 +118,12 @@ def _latency(connection: Connection) -> float:
 
 
 def _missing_permissions(connection: Connection) -> list[str]:
-    wanted = [
-        (table, permission)
-        for table, needs in TABLES.items()
-        for permission in (("SELECT", "INSERT", "UPDATE", "DELETE") if needs == "data" else (needs,))
-    ]
     query = text("SELECT HAS_PERMS_BY_NAME(:name, 'OBJECT', :permission)")
     return [
         f"{permission} on {table}"
-        for table, permission in wanted
-        if connection.execute(query, {"name": table, "permission": permission}).scalar() == 0
+        for table, permissions in NEEDED.items()
+        for permission in permissions
+        if connection.execute(query, {"name": table, "permission": permission}).scalar() != 1
     ]
 
 

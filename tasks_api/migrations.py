@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, inspect, text
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from . import sqlserver
@@ -56,8 +56,11 @@ def pending(engine: Engine, settings: Settings) -> list[Script]:
     return [script for script in scripts(settings) if script.version not in done]
 
 
-def create(settings: Settings) -> list[str]:
-    """Make the settings' database on SQL Server, if it is not there.
+def create(url: URL) -> list[str]:
+    """Make a database on SQL Server, if it is not there.
+
+    Args:
+        url: its address, as ``sqlserver.address`` gives it.
 
     Returns:
         What the server refused of ``000_create_database.sql`` after the database was there.
@@ -66,11 +69,11 @@ def create(settings: Settings) -> list[str]:
         MigrationError: the server did not make it.
         SQLAlchemyError: there is no way to the server.
     """
-    name = settings.database_url.database or ""
-    source = (_folder(settings) / "000_create_database.sql").read_text(encoding="utf-8")
+    name = url.database or ""
+    source = (ROOT / "sql" / "sqlserver" / "000_create_database.sql").read_text(encoding="utf-8")
     source = source.replace("N'TasksDb'", "N'" + name.replace("'", "''") + "'")
     source = source.replace("[TasksDb]", "[" + name.replace("]", "]]") + "]")
-    master = partial(sqlserver.connect, settings.database_url.set(database="master"), query_seconds=0)
+    master = partial(sqlserver.connect, url.set(database="master"), query_seconds=0)
     engine = create_engine("mssql+pyodbc://", creator=master, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     refused = []
     with engine.connect() as connection:

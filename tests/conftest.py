@@ -28,6 +28,8 @@ PASSWORD = "correct horse battery"
 FAST = {"TASKS_PASSWORD_ITERATIONS": "100000", "TASKS_RATELIMIT_ENABLED": "false"}
 
 
+TABLES = ("RefreshToken", "Task", "[User]", "SchemaVersion")
+
 MakeApp = Callable[..., Flask]
 
 
@@ -53,7 +55,7 @@ class Databases:
     def create(self, instance: Path) -> URL:
         url = sqlserver.address(self.server).set(database=f"TasksTest_{os.getpid()}_{len(self.urls)}")
         self.urls[instance] = url
-        migrations.create(Settings(database_url=url))
+        migrations.create(url)
         return url
 
     def execute(self, instance: Path, *statements: str) -> None:
@@ -82,8 +84,7 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     apps: list[Flask] = []
     server = databases.settings(databases.shared)
     if server:
-        tables = ("RefreshToken", "Task", "[User]", "SchemaVersion")
-        databases.execute(databases.shared, *(f"DROP TABLE IF EXISTS {table}" for table in tables))
+        databases.execute(databases.shared, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
 
     def make(**settings: str) -> Flask:
         environ = FAST | server | {f"TASKS_{name}": value for name, value in settings.items()}

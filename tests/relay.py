@@ -13,7 +13,7 @@ class Relay:
         self.target = (host, port)
         self.flowing = threading.Event()
         self.flowing.set()
-        self.turns = 0  # how often a client has waited for an answer
+        self.sent: list[bytes] = []  # what clients have sent, a piece for each time that they waited for an answer
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port = int(self._listener.getsockname()[1])
@@ -60,15 +60,15 @@ class Relay:
             except OSError:
                 return
             self._sockets |= {client, server}
-            threading.Thread(target=self._pump, args=(client, server, 1), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, 0), daemon=True).start()
+            threading.Thread(target=self._pump, args=(client, server, self.sent), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, []), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, turn: int) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, seen: list[bytes]) -> None:
         source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self.flowing.wait()
-                self.turns += turn
+                seen.append(data)
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):

@@ -4,24 +4,24 @@
 
 INSERT INTO "User" (Email, Password, PasswordSalt, FirstName, LastName, TS, Active)
 VALUES
-    (
-        'anna@example.com',
-        'gozyGS2hFgf8I341DkqGG/DWUHTD1WajL0bgP1TL3Mw=',
-        'jxVtq9qMtTh1mJ+UF2FLhcebN4/RfJ//xyv3Y1MqDCo=',
-        'Anna',
-        'Andersson',
-        '2026-01-01 08:00:00',
-        1
-    ),
-    (
-        'bertil@example.com',
-        'AKfvbGI6qoWqtW0AtymAS7wpn6NhiqmHC37gbUcMvBc=',
-        '4yO2Ik9S+MOK2y+StjDH84/3z+R4mIbbfFwUBtf9LQE=',
-        'Bertil',
-        'Berg',
-        '2026-01-01 08:00:00',
-        1
-    );
+(
+    'anna@example.com',
+    'gozyGS2hFgf8I341DkqGG/DWUHTD1WajL0bgP1TL3Mw=',
+    'jxVtq9qMtTh1mJ+UF2FLhcebN4/RfJ//xyv3Y1MqDCo=',
+    'Anna',
+    'Andersson',
+    '2026-01-01 08:00:00',
+    1
+),
+(
+    'bertil@example.com',
+    'AKfvbGI6qoWqtW0AtymAS7wpn6NhiqmHC37gbUcMvBc=',
+    '4yO2Ik9S+MOK2y+StjDH84/3z+R4mIbbfFwUBtf9LQE=',
+    'Bertil',
+    'Berg',
+    '2026-01-01 08:00:00',
+    1
+);
 
 INSERT INTO Task (UserId, Name, IsCompleted, TS)
 SELECT Id, 'Read how refresh tokens rotate', 1, '2026-01-02 09:00:00' FROM "User" WHERE Email = 'anna@example.com';

@@ -7,58 +7,50 @@ SET XACT_ABORT ON;
 SET NOCOUNT ON;
 GO
 
+IF EXISTS (SELECT 1 FROM SchemaVersion WHERE Version = 2)
+    RETURN;
+
 BEGIN TRANSACTION;
 
 -- Two refusals that a person has to settle first; nothing has changed when they come.
-IF EXISTS (
-    SELECT 1
-    FROM sys.columns
-    WHERE
-        object_id = OBJECT_ID(N'[User]')
-        AND name = N'Email'
-        AND (collation_name LIKE N'%[_]CS[_]%' OR collation_name LIKE N'%[_]BIN%')
-)
+IF
+    EXISTS (
+        SELECT 1
+        FROM sys.columns
+        WHERE
+            object_id = OBJECT_ID(N'[User]')
+            AND name = N'Email'
+            AND (collation_name LIKE N'%[_]CS[_]%' OR collation_name LIKE N'%[_]BIN%')
+    )
     THROW 50001, N'The column User.Email tells upper from lower case; give it a CI collation first.', 1;
 
 IF EXISTS (SELECT 1 FROM [User] GROUP BY Email HAVING COUNT(*) > 1)
     THROW 50002, N'Users share an email; make User.Email unique first (UX_User_Email).', 1;
 
-IF COL_LENGTH(N'RefreshToken', N'SessionId') IS NULL
-    ALTER TABLE RefreshToken ADD SessionId uniqueidentifier NOT NULL
-    CONSTRAINT DF_RefreshToken_SessionId DEFAULT NEWID();
+ALTER TABLE RefreshToken ADD SessionId uniqueidentifier NOT NULL
+CONSTRAINT DF_RefreshToken_SessionId DEFAULT NEWID();
 
-IF COL_LENGTH(N'RefreshToken', N'Counter') IS NULL
-    ALTER TABLE RefreshToken ADD Counter int NOT NULL CONSTRAINT DF_RefreshToken_Counter DEFAULT 0;
+ALTER TABLE RefreshToken ADD Counter int NOT NULL CONSTRAINT DF_RefreshToken_Counter DEFAULT 0;
 
-IF COL_LENGTH(N'RefreshToken', N'StartedAt') IS NULL
-    ALTER TABLE RefreshToken ADD StartedAt datetime2(3) NULL;
+ALTER TABLE RefreshToken ADD StartedAt datetime2(3) NULL;
 
-IF COL_LENGTH(N'RefreshToken', N'RotatedAt') IS NULL
-    ALTER TABLE RefreshToken ADD RotatedAt datetime2(3) NULL;
+ALTER TABLE RefreshToken ADD RotatedAt datetime2(3) NULL;
 
-IF COL_LENGTH(N'RefreshToken', N'UserAgent') IS NULL
-    ALTER TABLE RefreshToken ADD UserAgent nvarchar(255) NULL;
+ALTER TABLE RefreshToken ADD UserAgent nvarchar(255) NULL;
 
-IF COL_LENGTH(N'RefreshToken', N'IpAddress') IS NULL
-    ALTER TABLE RefreshToken ADD IpAddress varchar(45) NULL;
+ALTER TABLE RefreshToken ADD IpAddress varchar(45) NULL;
 
-IF INDEXPROPERTY(OBJECT_ID(N'RefreshToken'), N'UX_RefreshToken_SessionId', 'IndexID') IS NULL
-    CREATE UNIQUE INDEX UX_RefreshToken_SessionId ON RefreshToken (SessionId);
+CREATE UNIQUE INDEX UX_RefreshToken_SessionId ON RefreshToken (SessionId);
 
-IF INDEXPROPERTY(OBJECT_ID(N'RefreshToken'), N'IX_RefreshToken_UserId', 'IndexID') IS NULL
-    CREATE INDEX IX_RefreshToken_UserId ON RefreshToken (UserId);
+CREATE INDEX IX_RefreshToken_UserId ON RefreshToken (UserId);
 
-IF INDEXPROPERTY(OBJECT_ID(N'RefreshToken'), N'IX_RefreshToken_ExpiryDate', 'IndexID') IS NULL
-    CREATE INDEX IX_RefreshToken_ExpiryDate ON RefreshToken (ExpiryDate);
+CREATE INDEX IX_RefreshToken_ExpiryDate ON RefreshToken (ExpiryDate);
 
-IF INDEXPROPERTY(OBJECT_ID(N'Task'), N'IX_Task_UserId_Id', 'IndexID') IS NULL
-    CREATE INDEX IX_Task_UserId_Id ON Task (UserId, Id);
+CREATE INDEX IX_Task_UserId_Id ON Task (UserId, Id);
 
-IF INDEXPROPERTY(OBJECT_ID(N'[User]'), N'UX_User_Email', 'IndexID') IS NULL
-    CREATE UNIQUE INDEX UX_User_Email ON [User] (Email);
+CREATE UNIQUE INDEX UX_User_Email ON [User] (Email);
 
-IF NOT EXISTS (SELECT 1 FROM SchemaVersion WHERE Version = 2)
-    INSERT INTO SchemaVersion (Version) VALUES (2);
+INSERT INTO SchemaVersion (Version) VALUES (2);
 
 COMMIT TRANSACTION;
 GO

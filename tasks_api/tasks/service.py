@@ -23,7 +23,7 @@ def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> 
         return [], False
     query = select(*_TASK).where(Task.user_id == user_id, Task.id > after)
     if is_completed is not None:
-        query = query.where(Task.is_completed == is_completed)
+        query = query.where(Task.is_completed if is_completed else ~Task.is_completed)
     rows = list(db.session.execute(query.order_by(Task.id).limit(limit + 1)))
     return rows[:limit], len(rows) > limit
 
