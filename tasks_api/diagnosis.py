@@ -27,7 +27,7 @@ _ADVICE = (
     (sqlserver.UNTRUSTED_FREETDS, "install Microsoft's driver, or {trust}"),
     (
         r"certificate|SSL Provider",
-        "the server's certificate is not trusted: give it one that this machine trusts, with {host} as its name, "
+        "the server's certificate is not trusted: give it one that this machine trusts, with {name} as its name, "
         "or {trust}",
     ),
     (r"\(18456\)|\(18452\)|\(18470\)", "the server refused {login}: check user and password"),
@@ -138,6 +138,7 @@ def explain(error: Exception, settings: Settings) -> str:
         if re.search(pattern, str(original), re.IGNORECASE):
             known = {
                 "host": _host(url),
+                "name": url.host,
                 "login": url.username or "this machine's account",
                 "database": url.database,
                 "trust": _TRUST,

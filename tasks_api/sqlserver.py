@@ -195,14 +195,17 @@ class Connector:
 
 def error_numbers(error: BaseException | None) -> set[int]:
     """The server's own numbers for what went wrong, which the driver puts at the end of its messages."""
-    return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", str(error))}
+    return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", _said(error))}
 
 
 def message(error: BaseException | None) -> str:
     """What went wrong in the server's words, without the names of the drivers that passed it on."""
-    text = str(error.args[1] if isinstance(error, Exception) and len(error.args) > 1 else error)
-    text = re.sub(r"(^|; )(\[[^\]]*\] ?)+", r"\1", text)
+    text = re.sub(r"(^|; )(\[[^\]]*\] ?)+", r"\1", _said(error))
     return " ".join(re.sub(r"( \(\d+\))? \(SQL\w+\)", "", text).split())
+
+
+def _said(error: BaseException | None) -> str:
+    return str(error.args[1] if isinstance(error, Exception) and len(error.args) > 1 else error)
 
 
 def is_broken(error: BaseException | None) -> bool:

@@ -1,13 +1,16 @@
 """The address of a SQL Server and the way to it. Nothing here needs a server."""
 
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tasks_api import sqlserver
+from tasks_api import create_app, diagnosis, sqlserver
 from tasks_api.config import ConfigError, Settings
 
 SAME = "mssql+pyodbc://tasks:secret@db.example.com:1433/TasksDb"
@@ -113,3 +116,86 @@ def test_freetds_is_the_last_resort(
     drivers += installed
     monkeypatch.setitem(sys.modules, "mssql_python_odbc", SimpleNamespace(get_libs_dir=lambda: "/nowhere"))
     assert sqlserver.find_driver() == found
+
+
+MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server]"
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (
+            f"[28000] {MICROSOFT}[SQL Server]Login failed for user 'tasks'. (18456) (SQLDriverConnect)",
+            "user and password",
+        ),
+        ("[42000] [FreeTDS][SQL Server]Login failed for user 'tasks'. (18456) (SQLDriverConnect)", "user and password"),
+        (f'[42000] {MICROSOFT}[SQL Server]Cannot open database "T" requested by the login. (4060)', "db create"),
+        (f"[HYT00] {MICROSOFT}Login timeout expired (0) (SQLDriverConnect)", "no SQL Server answers at db:1433"),
+        ("[08S01] [FreeTDS][SQL Server]Unable to connect: Adaptive Server is unavailable (20009)", "no SQL Server"),
+        (
+            f"[08001] {MICROSOFT}SSL Provider: [error:0A000086:SSL routines::certificate verify failed] (-1)",
+            "TrustServerCertificate=yes to TASKS_DATABASE_URL, which costs the proof",
+        ),
+        (sqlserver.UNTRUSTED_FREETDS, "install Microsoft's driver, or add TrustServerCertificate=yes"),
+        (
+            f"[42000] {MICROSOFT}[SQL Server]The DELETE permission was denied on the object 'Task' (229)",
+            "Least privilege",
+        ),
+        (f"[42000] {MICROSOFT}[SQL Server]CREATE DATABASE permission denied in database 'master'. (262)", "db create"),
+        (f"[42000] {MICROSOFT}[SQL Server]Client with IP address '1.2.3.4' is not allowed (40615)", "Networking"),
+        (
+            "[01000] [unixODBC][Driver Manager]Can't open lib 'X' : file not found (0) (SQLDriverConnect)",
+            "called X: install",
+        ),
+        ("[IM002] [unixODBC][Driver Manager]Data source name not found (0) (SQLDriverConnect)", "called X: install"),
+        ("[HY000] Something new (1) (SQLExecDirectW)", "the database does not answer: Something new"),
+    ],
+)
+def test_what_is_wrong_is_explained_in_one_line(tmp_path: Path, said: str, advice: str) -> None:
+    settings = Settings.load({"TASKS_DATABASE_URL": "mssql://tasks:hidden@db:1433/T?driver=X"}, tmp_path)
+    explained = diagnosis.explain(Exception(said[1:6], said), settings)
+    assert advice in explained
+    assert "\n" not in explained
+    assert "hidden" not in explained
+
+
+def test_a_driver_that_lacks_a_library_is_explained(tmp_path: Path) -> None:
+    driver = tmp_path / "libmsodbcsql.so"
+    driver.write_bytes(b"")
+    settings = Settings.load({"TASKS_DATABASE_URL": f"mssql://u:p@db/T?driver={driver}"}, tmp_path)
+    said = f"[01000] [unixODBC][Driver Manager]Can't open lib '{driver}' : file not found (0) (SQLDriverConnect)"
+    assert "lacks a system library" in diagnosis.explain(Exception("01000", said), settings)
+
+
+def test_without_unixodbc_the_start_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyodbc", None)
+    settings = Settings.load({"TASKS_DATABASE_URL": SAME}, tmp_path)
+    with pytest.raises(ConfigError, match=r"TASKS_DATABASE_URL.*apt-get install unixodbc"):
+        create_app(settings)
+
+
+def test_while_the_server_is_away_one_thread_tries_and_the_rest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Any] = [OSError("away"), OSError("away"), "a connection", "another one"]
+    inside, go_on = threading.Event(), threading.Event()
+
+    def connect(_url: object) -> object:
+        answer = answers.pop(0)
+        if len(answers) == 2:
+            inside.set()
+            go_on.wait(10)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(sqlserver, "connect", connect)
+    connector = sqlserver.Connector(sqlserver.address(SAME))
+    with pytest.raises(OSError, match="away"):
+        connector()
+    with ThreadPoolExecutor(1) as pool:
+        trying = pool.submit(connector)
+        inside.wait(10)
+        with pytest.raises(OSError, match="away"):  # told at once, while the other one still tries
+            connector()
+        go_on.set()
+        assert isinstance(trying.exception(), OSError)
+    assert [connector(), connector()] == ["a connection", "another one"]
