@@ -91,19 +91,18 @@ def _server(connection: Connection, url: URL) -> list[tuple[str, str]]:
     import pyodbc
 
     driver: Any = connection.connection.dbapi_connection
-    about = connection.execute(text(_ABOUT_SERVER)).one()
+    version, edition, name, login, snapshot = connection.execute(text(_ABOUT_SERVER)).one()
     if url.query.get("encrypt") in ("no", "optional"):
         encryption = "off, unless the server insists: remove Encrypt=no"
     elif url.query.get("trustservercertificate") == "yes":
         encryption = "on, but the server's certificate is not checked (TrustServerCertificate)"
     else:
         encryption = "on, the server's certificate is checked"
-    snapshot = "on" if about.snapshot else "off: readers wait for writers, 'db create' switches it on"
-    name, version = driver.getinfo(pyodbc.SQL_DRIVER_NAME), driver.getinfo(pyodbc.SQL_DRIVER_VER)
+    reads = "on" if snapshot else "off: readers wait for writers, 'db create' switches it on"
     return [
-        ("driver", f"{name} {version}"),
-        ("server", f"{_host(url)}, SQL Server {about.version}, {about.edition}"),
-        ("database", f"{about.name} as {about.login}, read-committed snapshot {snapshot}"),
+        ("driver", f"{driver.getinfo(pyodbc.SQL_DRIVER_NAME)} {driver.getinfo(pyodbc.SQL_DRIVER_VER)}"),
+        ("server", f"{_host(url)}, SQL Server {version}, {edition}"),
+        ("database", f"{name} as {login}, read-committed snapshot {reads}"),
         ("encryption", encryption),
     ]
 

@@ -9,9 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from tasks_api import create_app, diagnosis, sqlserver
 from tasks_api.config import ConfigError, Settings
+
+from .conftest import problem
+from .fake_pyodbc import Error, FakePyodbc
 
 SAME = "mssql+pyodbc://tasks:secret@db.example.com:1433/TasksDb"
 
@@ -103,7 +107,6 @@ def test_an_installed_driver_comes_first(drivers: list[str]) -> None:
     assert sqlserver.find_driver() == "ODBC Driver 18 for SQL Server"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows loads registered drivers only")
 def test_the_driver_that_came_with_the_service_comes_next(drivers: list[str]) -> None:
     drivers += ["FreeTDS", "ODBC Driver 13 for SQL Server"]
     assert Path(sqlserver.find_driver()).is_file()
@@ -199,3 +202,125 @@ def test_while_the_server_is_away_one_thread_tries_and_the_rest_are_told(monkeyp
         go_on.set()
         assert isinstance(trying.exception(), OSError)
     assert [connector(), connector()] == ["a connection", "another one"]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePyodbc]:
+    fake = FakePyodbc()
+    fake.answers = {
+        "ProductVersion') AS VARCHAR": [("16.0.4195.2",)],
+        "ProductVersion') AS nvarchar": [("16.0.4195.2", "Developer Edition", "TasksDb", "tasks", 1)],
+        "sys.objects": [("SchemaVersion",)],
+        "FROM SchemaVersion": [(1,), (2,)],
+        "HAS_PERMS_BY_NAME": [(1,)],
+    }
+    monkeypatch.setitem(sys.modules, "pyodbc", fake)
+    sqlserver.find_driver.cache_clear()
+    yield fake
+    sqlserver.find_driver.cache_clear()
+
+
+@pytest.fixture
+def app(server: FakePyodbc, tmp_path: Path) -> Flask:
+    return create_app(Settings.load({"TASKS_DATABASE_URL": SAME}, tmp_path))
+
+
+def db_command(app: Flask, name: str) -> tuple[int, str]:
+    result = app.test_cli_runner().invoke(args=["db", name])
+    return result.exit_code, result.output
+
+
+def test_a_connection_waits_for_nothing_for_ever(server: FakePyodbc) -> None:
+    sqlserver.connect(sqlserver.address(SAME))
+    assert "Encrypt=yes" in server.connected[0]
+    assert server.pooling is False
+    assert server.timeout == sqlserver.QUERY_SECONDS
+    assert server.executed == ["SET LOCK_TIMEOUT 3000; SET XACT_ABORT ON"]
+    assert sqlserver.LOCK_SECONDS < sqlserver.QUERY_SECONDS
+
+
+@pytest.mark.parametrize("query", ["", "?trustservercertificate=yes"])
+def test_freetds_is_not_trusted_with_an_unchecked_certificate(server: FakePyodbc, query: str) -> None:
+    server.drivers = lambda: ["FreeTDS"]  # type: ignore[method-assign]
+    url = sqlserver.address(SAME + query).update_query_dict({"driver": "FreeTDS"})
+    if query:
+        sqlserver.connect(url)
+    else:
+        with pytest.raises(Error, match=sqlserver.UNTRUSTED_FREETDS):
+            sqlserver.connect(url)
+    assert len(server.connected) == len(query) // 26
+
+
+def test_check_says_how_the_server_is(app: Flask, server: FakePyodbc) -> None:
+    code, said = db_command(app, "check")
+    assert code == 0
+    assert "db.example.com:1433, SQL Server 16.0.4195.2, Developer Edition" in said
+    assert "TasksDb as tasks, read-committed snapshot on" in said
+    assert "on, the server's certificate is checked" in said
+    assert "secret" not in said
+    server.answers["HAS_PERMS_BY_NAME"] = [(0,)]
+    code, said = db_command(app, "check")
+    assert code == 1
+    assert "DELETE on Task" in said
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("?encrypt=no", "off, unless the server"), ("?TrustServerCertificate=true", "is not checked")]
+)
+def test_check_says_what_protects_the_line(server: FakePyodbc, tmp_path: Path, query: str, said: str) -> None:
+    app = create_app(Settings.load({"TASKS_DATABASE_URL": SAME + query}, tmp_path))
+    assert said in db_command(app, "check")[1]
+
+
+def test_the_service_starts_without_its_server_and_is_not_ready(app: Flask, server: FakePyodbc) -> None:
+    server.failures[""] = Error("HYT00", f"[HYT00] {MICROSOFT}Login timeout expired (0) (SQLDriverConnect)")
+    client = app.test_client()
+    problem(client.get("/health/ready"), 503, "unavailable")
+    assert client.get("/health/live").status_code == 200
+    for command in ("check", "create", "upgrade", "seed"):
+        code, said = db_command(app, command)
+        assert code == 1
+        assert said.startswith("Error: no SQL Server answers at db.example.com:1433")
+        assert "secret" not in said
+    del server.failures[""]
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_create_makes_a_database_of_any_name(server: FakePyodbc, tmp_path: Path) -> None:
+    refusal = Error("42000", f"[42000] {MICROSOFT}[SQL Server]Not here (5069) (SQLExecDirectW)")
+    server.failures["ALTER DATABASE"] = refusal
+    app = create_app(Settings.load({"TASKS_DATABASE_URL": SAME.replace("TasksDb", "It's%20[my]")}, tmp_path))
+    assert db_command(app, "create") == (0, "Not done: Not here\nThe database It's [my] is there.\n")
+    assert "Database=master" in server.connected[0]
+    batch = next(sql for sql in server.executed if "CREATE DATABASE" in sql)
+    assert "DB_ID(N'It''s [my]') IS NULL" in batch
+    assert "CREATE DATABASE [It's [my]]];" in batch
+    server.failures["CREATE DATABASE"] = Error("42000", f"[42000] {MICROSOFT}[SQL Server]permission denied (262)")
+    assert db_command(app, "create") == (1, "Error: permission denied (262)\n")
+
+
+def test_an_error_in_a_later_result_is_seen(app: Flask, server: FakePyodbc) -> None:
+    server.answers["FROM SchemaVersion"] = [(1,)]
+    server.late_failures["UX_User_Email"] = Error(
+        "42000", f"[42000] {MICROSOFT}[SQL Server]No space (1105) (SQLMoreResults)"
+    )
+    assert db_command(app, "upgrade") == (1, "Error: 002_sessions.sql: No space\n")
+
+
+def test_text_is_sent_with_the_length_of_its_column(app: Flask, server: FakePyodbc) -> None:
+    app.test_client().post("/api/users/login", json={"email": "anna@example.com", "password": "x" * 8})
+    assert server.sizes[0] == [(server.SQL_WVARCHAR, 50, 0)]
+
+
+def test_a_lock_that_is_not_to_be_had_keeps_the_pool(app: Flask, server: FakePyodbc) -> None:
+    client = app.test_client()
+    assert client.get("/health/ready").status_code == 200
+    connections = len(server.connected)
+    for number, opened in ((sqlserver.LOCK_TIMEOUT, 0), (40613, 1)):
+        server.failures["FROM SchemaVersion"] = Error(
+            "HYT00", f"[HYT00] {MICROSOFT}[SQL Server]x ({number}) (SQLExecDirectW)"
+        )
+        problem(client.get("/health/ready"), 503, "unavailable")
+        del server.failures["FROM SchemaVersion"]
+        assert client.get("/health/ready").status_code == 200
+        assert len(server.connected) == connections + opened
