@@ -136,8 +136,8 @@ def run(connection: Connection, path: Path) -> None:
         try:
             _execute(connection, statement)
         except Exception as error:
-            connection.rollback()
-            raise MigrationError(f"{path.name}: {_explain(connection, sqlserver.message(error))}") from error
+            connection.invalidate()  # the server may have rolled back already, and the driver not know
+            raise MigrationError(f"{path.name}: {_explain(connection.engine, sqlserver.message(error))}") from error
 
 
 def _execute(connection: Connection, statement: str) -> None:
@@ -149,11 +149,12 @@ def _execute(connection: Connection, statement: str) -> None:
     cursor.close()
 
 
-def _explain(connection: Connection, reason: str) -> str:
+def _explain(engine: Engine, reason: str) -> str:
     if "UX_User_Email" not in reason and "User.Email" not in reason:
         return reason
     query = text('SELECT LOWER(Email), COUNT(*) FROM "User" GROUP BY LOWER(Email) HAVING COUNT(*) > 1 ORDER BY 1')
-    emails = ", ".join(f"{email} ({count} times)" for email, count in connection.execute(query).fetchmany(20))
+    with engine.connect() as connection:
+        emails = ", ".join(f"{email} ({count} times)" for email, count in connection.execute(query).fetchmany(20))
     return f"users share an email; make them unique first: {emails}" if emails else reason
 
 
