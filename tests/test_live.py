@@ -14,7 +14,7 @@ import requests
 
 from tasks_api.config import ROOT
 
-from .conftest import PASSWORD, Live, environment, free_port, serving
+from .conftest import PASSWORD, Live, databases, environment, free_port, serving
 
 
 def new_user(live: Live, email: str) -> dict[str, Any]:
@@ -173,10 +173,14 @@ def test_the_tour_in_the_readme_is_true(tmp_path: Path) -> None:
 
 def test_make_run_serves_and_says_where(tmp_path: Path) -> None:
     port = free_port()
+    settings = environment(tmp_path, WORKERS="1", LOG_LEVEL="WARNING")
+    target = ["run"]
+    if databases.server:  # which is there already: nothing to compose
+        target = ["run-sqlserver", "COMPOSE=true", f"SQLSERVER={settings['TASKS_DATABASE_URL']}"]
     process = subprocess.Popen(
-        ["make", "run", f"PORT={port}"],
+        ["make", *target, f"PORT={port}"],
         cwd=ROOT,
-        env=environment(tmp_path, WORKERS="1", LOG_LEVEL="WARNING"),
+        env=settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,6 +1,9 @@
 """Promises that only a SQL Server can keep or break. What holds on every database is tested elsewhere, there too."""
 
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -116,8 +119,7 @@ def test_the_scripts_run_by_hand_leave_the_same_database(tmp_path: Path) -> None
 
 
 def test_the_readmes_login_has_what_the_service_needs_and_no_more(tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text()
-    script = readme.split("Least privilege")[1].split("```sql\n")[1].split("```")[0]
+    script = readme_block("### Least privilege", "sql")
     login = f"tasks_test_{uuid.uuid4().hex[:8]}"
     assert output(flask(tmp_path, "upgrade"))[0] == 0
     url = databases.urls[tmp_path]
@@ -141,6 +143,61 @@ def test_the_readmes_login_has_what_the_service_needs_and_no_more(tmp_path: Path
         finally:
             for thing in (*(f"TABLE {table}" for table in TABLES), f"USER {login}", f"LOGIN {login}"):
                 connection.execute(f"DROP {thing}")
+
+
+def readme_block(heading: str, language: str) -> str:
+    section = (ROOT / "README.md").read_text().split(heading)[1]
+    return section.split(f"```{language}\n")[1].split("```")[0]
+
+
+def test_the_readmes_way_to_a_server_that_exists(tmp_path: Path) -> None:
+    commands = readme_block("**On a server that exists**", "sh").splitlines()
+    addresses = [line for line in commands if line.startswith("export TASKS_DATABASE_URL")]
+    assert len(addresses) == 2
+    databases.settings(tmp_path)
+    url = databases.urls[tmp_path].render_as_string(hide_password=False)
+    script = "\n".join(line for line in commands if not line.startswith(("make", *addresses)))
+    script = script.replace(".venv/bin/flask", f"{sys.executable} -m flask").replace("=...", "=" + "k" * 32)
+    done = subprocess.run(
+        ["bash", "-euc", f"export TASKS_DATABASE_URL='{url}'\n{script}\n{sys.executable} -m flask --app wsgi db check"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("TASKS_")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Applied 002_sessions.sql" in done.stdout
+    assert "schema      current" in done.stdout
+
+
+def test_a_backup_can_be_restored(tmp_path: Path) -> None:
+    assert output(flask(tmp_path, "upgrade"))[0] == 0
+    assert output(flask(tmp_path, "seed"))[0] == 0
+    url = databases.urls[tmp_path]
+    backup, restore = readme_block("### Backup", "sql").replace("TasksDb", str(url.database)).strip().splitlines()
+    with closing(sqlserver.connect(url.set(database="master"), query_seconds=60)) as connection:
+        for statement in (backup, f"DELETE FROM {url.database}.dbo.Task", restore):
+            try:
+                cursor = connection.execute(statement)
+                while cursor.nextset():
+                    pass
+            except Exception as error:
+                if "not currently supported" in str(error):
+                    pytest.skip(f"this server has no backups: {error}")
+                raise
+    with closing(sqlserver.connect(url)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM Task").fetchval() == 5
+
+
+def test_emails_that_tell_case_apart_are_refused_and_named(make_app: MakeApp) -> None:
+    app = make_app(UPGRADE_ON_START="false")
+    made = (ROOT / "sql" / "sqlserver" / "001_tasksdb.sql").read_text()
+    made = made.replace("Email nvarchar(50)", "Email nvarchar(50) COLLATE Latin1_General_CS_AS")
+    databases.execute(databases.shared, *migrations._batches(made))
+    with app.app_context(), pytest.raises(migrations.MigrationError, match=r"User\.Email tells upper from lower"):
+        migrations.upgrade(db.engine, app.extensions["settings"])
 
 
 # --- types and text --------------------------------------------------------------------------------------
