@@ -1,4 +1,4 @@
-"""flask db ...: the operator's commands."""
+"""flask db ...: the operator's commands for the database. Those for people are in auth/cli.py."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import diagnosis, migrations
+from .auth.cli import sessions, users
 from .config import settings
 from .database import db
 from .models import User
@@ -24,7 +25,8 @@ database = AppGroup("db", help="Check, create, upgrade and seed the database.")
 
 def init_cli(app: Flask) -> None:
     """Add the commands to the flask command."""
-    app.cli.add_command(database)
+    for group in (database, users, sessions):
+        app.cli.add_command(group)
 
 
 @database.command("check")

@@ -190,7 +190,10 @@ class Settings:
     )
     ratelimit_login: str = _setting("60 per minute", _rate_limit, "logins per client address")
     ratelimit_login_failures: str = _setting(
-        "10 per 5 minutes", _rate_limit, "wrong passwords per account, from anywhere"
+        "10 per 5 minutes", _rate_limit, "wrong passwords per account and client address"
+    )
+    ratelimit_account_failures: str = _setting(
+        "100 per hour", _rate_limit, "wrong passwords per account, from anywhere but where its user is signed in"
     )
     ratelimit_signup: str = _setting("60 per hour", _rate_limit, "signups per client address")
     ratelimit_refresh: str = _setting("30 per minute", _rate_limit, "refused refreshes per client address")

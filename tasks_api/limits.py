@@ -1,8 +1,10 @@
 """How often one may try: per client address on routes, per account on passwords."""
 
+from collections.abc import Callable, Iterator
+
 from flask import Flask, request
 from flask_limiter import Limiter
-from limits import parse_many
+from limits import RateLimitItem, parse_many
 
 from .clock import now
 from .config import Settings, settings
@@ -25,23 +27,36 @@ def init_limits(app: Flask, values: Settings) -> None:
     limiter.init_app(app)
 
 
-def refuse_guessing(account: str) -> None:
-    """Refuse to look at a password while ``account`` has seen too many wrong ones.
+def refuse_guessing(account: str, address: str | None, signed_in_here: Callable[[], bool]) -> None:
+    """Refuse to look at a password while too many wrong ones were tried.
+
+    From one address an account can be tried a few times; from all addresses together more often, and whoever
+    sits where the user is signed in is not held up by what others do. So nobody locks somebody else out.
+
+    Args:
+        account: whose password, the same for an account that does not exist.
+        address: where the request came from.
+        signed_in_here: whether ``account`` has a session at ``address``; asked only when it matters.
 
     Raises:
         ApiError: RATE_LIMITED, with the seconds until the window ends.
     """
-    if not settings.ratelimit_enabled:
-        return
-    for limit in parse_many(settings.ratelimit_login_failures):
-        if not limiter.limiter.test(limit, "account", account):
+    for limit, *key in _failure_limits(account, address):
+        if not limiter.limiter.test(limit, *key) and not (key == ["account", account] and signed_in_here()):
             security_event("rate_limited", limit=str(limit))
-            reset = limiter.limiter.get_window_stats(limit, "account", account).reset_time
+            reset = limiter.limiter.get_window_stats(limit, *key).reset_time
             raise ApiError(RATE_LIMITED, retry_after=round(reset - now().timestamp()))
 
 
-def count_wrong_password(account: str) -> None:
+def count_wrong_password(account: str, address: str | None) -> None:
     """Remember a wrong password for ``account``."""
+    for limit, *key in _failure_limits(account, address):
+        limiter.limiter.hit(limit, *key)
+
+
+def _failure_limits(account: str, address: str | None) -> Iterator[tuple[RateLimitItem, *tuple[str, ...]]]:
     if settings.ratelimit_enabled:
         for limit in parse_many(settings.ratelimit_login_failures):
-            limiter.limiter.hit(limit, "account", account)
+            yield limit, "account", account, address or ""
+        for limit in parse_many(settings.ratelimit_account_failures):
+            yield limit, "account", account

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tasks_api.database import db
 
@@ -119,20 +120,47 @@ def test_a_user_that_is_gone_gets_a04(app: Flask, anna: Person, monkeypatch: pyt
     problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 401, "A04")
 
 
-def test_wrong_passwords_slow_an_account_down(make_app: MakeApp) -> None:
+def guess(app: Flask, address: str, email: str = "anna@example.com", password: str = "a guess") -> TestResponse:
+    body = {"email": email, "password": password}
+    return app.test_client().post("/api/users/login", json=body, environ_base={"REMOTE_ADDR": address})
+
+
+def test_wrong_passwords_slow_an_account_down_where_they_come_from(make_app: MakeApp) -> None:
     app = make_app(RATELIMIT_ENABLED="true", RATELIMIT_LOGIN_FAILURES="2 per hour")
-    anna, guesser = Person(app.test_client()), Person(app.test_client(), password="a guess")
+    anna = Person(app.test_client())
     anna.sign_up()
-    assert anna.log_in().status_code == 200
-    for _ in range(2):
-        problem(guesser.log_in(), 401, "L02")
-    for somebody in (guesser, anna):
-        answer = somebody.log_in()
+    for email in (anna.email, "nobody@example.com"):  # nobody learns which of them exists
+        for _ in range(2):
+            problem(guess(app, "203.0.113.1", email), 401, "L02")
+        answer = guess(app, "203.0.113.1", email)
         problem(answer, 429, "rate_limited")
         assert 0 < int(answer.headers["Retry-After"]) <= 3600
-    problem(Person(app.test_client(), "other@example.com").log_in(), 401, "L02")
-    change = {"currentPassword": "x", "newPassword": "y" * 8, "confirmPassword": "y" * 8}
+    problem(guess(app, "203.0.113.1", password=anna.password), 429, "rate_limited")
+    assert guess(app, "203.0.113.2", password=anna.password).status_code == 200
+    problem(guess(app, "203.0.113.1", "other@example.com"), 401, "L02")
+
+
+def test_a_wrong_current_password_counts(make_app: MakeApp) -> None:
+    app = make_app(RATELIMIT_ENABLED="true", RATELIMIT_LOGIN_FAILURES="2 per hour")
+    anna = Person(app.test_client())
+    anna.sign_up()
+    anna.log_in()
+    change = {"currentPassword": "x", "newPassword": "yet another", "confirmPassword": "yet another"}
+    for _ in range(2):
+        problem(anna.call("PUT", "/api/users/password", json=change), 422, "P01")
     problem(anna.call("PUT", "/api/users/password", json=change), 429, "rate_limited")
+
+
+def test_guessing_from_everywhere_locks_nobody_out_where_they_are_signed_in(make_app: MakeApp) -> None:
+    app = make_app(RATELIMIT_ENABLED="true", RATELIMIT_ACCOUNT_FAILURES="3 per hour")
+    anna = Person(app.test_client())
+    anna.sign_up()
+    anna.log_in()
+    for n in range(3):
+        problem(guess(app, f"203.0.113.{n}"), 401, "L02")
+    problem(guess(app, "203.0.113.9", password=anna.password), 429, "rate_limited")
+    problem(guess(app, "203.0.113.9"), 429, "rate_limited")
+    assert anna.log_in().status_code == 200
 
 
 def test_only_refused_refreshes_count_and_ask_back_within_the_window(make_app: MakeApp) -> None:

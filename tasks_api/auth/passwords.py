@@ -8,7 +8,10 @@ import hmac
 import os
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from functools import cache
 from hashlib import pbkdf2_hmac
+
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 ORIGINAL_ITERATIONS = 100_000
 KEY_BYTES = 32
@@ -16,6 +19,29 @@ SALT_BYTES = 32
 MIN_LENGTH = 8
 MAX_LENGTH = 256
 _SCHEME = "pbkdf2-sha256"
+
+
+def weakness(password: str, email: str, first_name: str, last_name: str) -> str | None:
+    """Why nobody should have ``password``, or None. Length and lists decide, not which characters it is made of.
+
+    Source: NIST SP 800-63B, section 3.1.1.2.
+    """
+    folded = password.casefold()
+    names = (first_name, last_name, f"{first_name} {last_name}", f"{first_name}{last_name}")
+    if len(password.encode("utf-16-le")) // 2 < MIN_LENGTH:  # as nvarchar and .NET count
+        return f"The password needs at least {MIN_LENGTH} characters."
+    if folded in _common_passwords():
+        return "This password is one of the most common ones: whoever guesses tries it first."
+    if folded in {email.casefold(), email.partition("@")[0].casefold()}:
+        return "The password must not be your email address."
+    if folded in {name.casefold() for name in names}:
+        return "The password must not be your name."
+    return None
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, cast
 
 from flask import Flask, current_app
-from sqlalchemy import CursorResult, Delete, Row, Select, Update, delete, insert, null, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import CursorResult, Delete, Row, Select, Update, and_, delete, func, insert, null, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..clock import now, to_smalldatetime
 from ..config import Settings, settings
@@ -18,8 +19,10 @@ from ..events import security_event
 from ..limits import count_wrong_password, refuse_guessing
 from ..models import RefreshToken, User
 from . import tokens
-from .passwords import MIN_LENGTH, Hasher, PasswordHash
+from .passwords import Hasher, PasswordHash, weakness
 from .tokens import Keyring, Token
+
+PURGED_AT_LOGIN = 20
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
@@ -77,7 +80,7 @@ def sign_up(
     Raises:
         ApiError: S02 email taken, S03 passwords differ, S04 weak password.
     """
-    _check_new_password(password, confirm_password)
+    _check_new_password(password, confirm_password, email, first_name, last_name)
     if db.session.execute(select(User.id).where(User.email == email)).first():
         raise ApiError(S02)
     hashed = _hasher().hash(password)
@@ -94,11 +97,11 @@ def _add_user(values: Mapping[str, object]) -> int:
     return db.session.execute(insert(User).values(values).returning(User.id)).scalar_one()
 
 
-def _check_new_password(password: str, confirmation: str) -> None:
+def _check_new_password(password: str, confirmation: str, email: str, first_name: str, last_name: str) -> None:
     if password != confirmation:
         raise ApiError(S03)
-    if len(password.encode("utf-16-le")) // 2 < MIN_LENGTH:
-        raise ApiError(S04)
+    if reason := weakness(password, email, first_name, last_name):
+        raise ApiError(S04, reason)
 
 
 def info(user_id: int) -> AnyRow:
@@ -115,6 +118,44 @@ def info(user_id: int) -> AnyRow:
     return found
 
 
+def all_users() -> list[AnyRow]:
+    """Every user, with the number of living sessions, by email."""
+    living = and_(RefreshToken.user_id == User.id, RefreshToken.expiry_date > now())
+    columns = (User.id, User.email, User.first_name, User.last_name, User.ts, User.active)
+    query = select(*columns, func.count(RefreshToken.id).label("sessions")).outerjoin(RefreshToken, living)
+    return list(db.session.execute(query.group_by(*columns).order_by(User.email)))
+
+
+def find_user(email: str) -> AnyRow | None:
+    """The user with this email."""
+    return db.session.execute(_credentials().where(User.email == email)).first()
+
+
+@transaction
+def set_active(user_id: int, active: bool) -> None:
+    """Let a user in, or keep them out and end every session of theirs."""
+    _changed(update(User).where(User.id == user_id).values(active=active))
+    if not active:
+        _delete_sessions(RefreshToken.user_id == user_id)
+
+
+def set_password(user: AnyRow, password: str) -> None:
+    """Give a user another password, as the operator, and end every session of theirs.
+
+    Raises:
+        ApiError: S04.
+    """
+    _check_new_password(password, password, user.email, user.first_name, user.last_name)
+    _replace_password(user.id, _hasher().hash(password))
+    security_event("password_changed", user_id=user.id, by="operator")
+
+
+@transaction
+def _replace_password(user_id: int, stored: PasswordHash) -> None:
+    _changed(update(User).where(User.id == user_id).values(password=stored.password, password_salt=stored.salt))
+    _delete_sessions(RefreshToken.user_id == user_id)
+
+
 # --- opening a session -----------------------------------------------------------------------------------
 
 
@@ -126,13 +167,13 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
     """
     user = db.session.execute(_credentials().where(User.email == email)).first()
     account = (user.email if user else email).casefold()
-    refuse_guessing(account)
+    _refuse_guessing(account, user, device)
     stored = PasswordHash(user.password, user.password_salt) if user else None
     db.session.rollback()  # hold no connection while hashing
     hasher = _hasher()
     good = hasher.verify(password, stored)
     if user is None or stored is None or not good or not user.active:
-        count_wrong_password(account)
+        count_wrong_password(account, device.ip_address)
         security_event("login_failed", user_id=user.id if user else None)
         raise ApiError(L02)
     rewritten = stored if hasher.is_current(stored) else hasher.hash(password)
@@ -143,6 +184,8 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
     for session_id in surplus:
         security_event("session_ended", reason="max_sessions", user_id=user.id, session_id=session_id)
     security_event("login_ok", user_id=user.id, session_id=opened.session_id)
+    with suppress(SQLAlchemyError):  # housekeeping is no reason to refuse a login
+        purge(PURGED_AT_LOGIN)
     return opened
 
 
@@ -154,17 +197,17 @@ def change_password(
     Raises:
         ApiError: S03, S04, P01 wrong current password, A04 the row changed meanwhile, RATE_LIMITED.
     """
-    _check_new_password(new_password, confirm_password)
     user = db.session.execute(_credentials().where(User.id == user_id)).first()
     if user is None:
         raise ApiError(A04)
+    _check_new_password(new_password, confirm_password, user.email, user.first_name, user.last_name)
     account = user.email.casefold()
-    refuse_guessing(account)
+    _refuse_guessing(account, user, device)
     stored = PasswordHash(user.password, user.password_salt)
     db.session.rollback()
     hasher = _hasher()
     if not hasher.verify(current_password, stored):
-        count_wrong_password(account)
+        count_wrong_password(account, device.ip_address)
         security_event("password_change_failed", user_id=user_id)
         raise ApiError(P01)
     opened = _open_after_password_change(user, stored, hasher.hash(new_password), device)
@@ -175,7 +218,20 @@ def change_password(
 
 
 def _credentials() -> AnySelect:
-    return select(User.id, User.email, User.first_name, User.password, User.password_salt, User.active)
+    return select(User.id, User.email, User.first_name, User.last_name, User.password, User.password_salt, User.active)
+
+
+def _refuse_guessing(account: str, user: AnyRow | None, device: Device) -> None:
+    def signed_in_here() -> bool:
+        if user is None or device.ip_address is None:
+            return False
+        here = (RefreshToken.ip_address == device.ip_address, RefreshToken.expiry_date > now())
+        return (
+            db.session.execute(select(RefreshToken.id).where(RefreshToken.user_id == user.id, *here)).first()
+            is not None
+        )
+
+    refuse_guessing(account, device.ip_address, signed_in_here)
 
 
 @transaction
@@ -395,6 +451,16 @@ def end_all_sessions(user_id: int) -> None:
     """End every session of the user."""
     count = _delete_sessions(RefreshToken.user_id == user_id)
     security_event("session_ended", reason="all_signed_out", user_id=user_id, count=count)
+
+
+def purge(most: int) -> int:
+    """Delete sessions that ran out, anybody's, and return how many.
+
+    Args:
+        most: no more than this many, so that nobody waits for the locks.
+    """
+    over = select(RefreshToken.id).where(RefreshToken.expiry_date <= now() - timedelta(minutes=1)).limit(most)
+    return _delete_sessions(RefreshToken.id.in_(over))
 
 
 def sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:

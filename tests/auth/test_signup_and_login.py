@@ -73,7 +73,25 @@ def test_a_short_password_is_s04(client: FlaskClient, password: str) -> None:
     problem(Person(client).sign_up(password=password, confirmPassword=password), 422, "S04")
 
 
-@pytest.mark.parametrize("password", ["12345678", "        ", "x" * 256, "pä$$wörd-日本語"])
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("1234567", "at least 8"),
+        ("password", "most common"),
+        ("PassWord", "most common"),
+        ("anna@example.com", "email"),
+        ("Anna@Example.com", "email"),
+        ("ANDERSSON", "name"),
+        ("anna andersson", "name"),
+        ("AnnaAndersson", "name"),
+    ],
+)
+def test_a_password_that_is_guessed_first_is_s04_and_says_why(client: FlaskClient, password: str, reason: str) -> None:
+    body = problem(Person(client).sign_up(password=password, confirmPassword=password), 422, "S04")
+    assert reason in body["error"]
+
+
+@pytest.mark.parametrize("password", ["1234567å", "        ", "x" * 256, "pä$$wörd-日本語"])
 def test_any_password_of_eight_to_256_characters_works(client: FlaskClient, password: str) -> None:
     anna = Person(client, password=password)
     assert anna.sign_up().status_code == 201

@@ -1,0 +1,100 @@
+"""flask users ... and flask sessions ...: what an operator does for people and their devices."""
+
+import uuid
+
+import click
+from flask.cli import AppGroup
+
+from ..errors import ApiError
+from ..events import security_event
+from . import service
+from .service import AnyRow
+
+users = AppGroup("users", help="List users, let them in or keep them out, set a password.")
+sessions = AppGroup("sessions", help="List and end sessions, purge those that ran out.")
+PURGED_AT_ONCE = 1000
+
+
+def _line(*values: object) -> None:
+    """Print one line, whatever people have put into their names."""
+    click.echo("\t".join("".join(c if c.isprintable() else "?" for c in str(value)) for value in values))
+
+
+def _user(email: str) -> AnyRow:
+    user = service.find_user(email)
+    if user is None:
+        raise click.ClickException(f"there is no user {email}")
+    return user
+
+
+@users.command("list")
+def list_users() -> None:
+    """Id, email, name, since when, active or not, sessions; one line a user."""
+    for row in service.all_users():
+        state = "active" if row.active else "inactive"
+        _line(row.id, row.email, f"{row.first_name} {row.last_name}", f"{row.ts:%Y-%m-%d}", state, row.sessions)
+
+
+@users.command("activate")
+@click.argument("email")
+def activate(email: str) -> None:
+    """Let a user in again."""
+    service.set_active(_user(email).id, True)
+    click.echo(f"{email} can log in.")
+
+
+@users.command("deactivate")
+@click.argument("email")
+def deactivate(email: str) -> None:
+    """Keep a user out; every session ends at once."""
+    user_id = _user(email).id
+    service.set_active(user_id, False)
+    security_event("session_ended", reason="deactivated", user_id=user_id)
+    click.echo(f"{email} is out.")
+
+
+@users.command("set-password")
+@click.argument("email")
+@click.password_option(help="Asked for if not given, which keeps it out of the shell's history.")
+def set_password(email: str, password: str) -> None:
+    """Set a user's password; every session ends at once."""
+    user = _user(email)
+    try:
+        service.set_password(user, password)
+    except ApiError as error:
+        raise click.ClickException(error.detail) from None
+    click.echo(f"The password of {email} is set.")
+
+
+@sessions.command("list")
+@click.argument("email")
+def list_sessions(email: str) -> None:
+    """Session id, start, last use, end, address, user agent; one line a session."""
+    for row in service.sessions(_user(email).id, uuid.UUID(int=0)):
+        times = [f"{row[name]:%Y-%m-%dT%H:%MZ}" for name in ("started_at", "last_used_at", "expiry_date")]
+        _line(row["session_id"], *times, row["ip_address"], row["user_agent"])
+
+
+@sessions.command("end")
+@click.argument("email")
+@click.argument("session_id", type=click.UUID, required=False)
+def end(email: str, session_id: uuid.UUID | None) -> None:
+    """End one session of a user, or all of them."""
+    user_id = _user(email).id
+    if session_id is None:
+        service.end_all_sessions(user_id)
+    else:
+        try:
+            service.end_session(user_id, session_id, "operator")
+        except ApiError as error:
+            raise click.ClickException(error.detail) from None
+    click.echo("Ended.")
+
+
+@sessions.command("purge")
+def purge() -> None:
+    """Delete the sessions that ran out; for cron."""
+    purged = 0
+    while count := service.purge(PURGED_AT_ONCE):
+        purged += count
+    click.echo(f"{purged} purged.")

@@ -1,0 +1,130 @@
+"""flask users ... and flask sessions ...: what an operator can do."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import insert, select, update
+
+from tasks_api.auth import service
+from tasks_api.clock import now
+from tasks_api.database import db
+from tasks_api.models import RefreshToken
+
+from ..conftest import Person, problem
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def command(app: Flask) -> Command:
+    def run(*arguments: str, fails: bool = False, types: str | None = None) -> str:
+        result = app.test_cli_runner().invoke(args=list(arguments), input=types)
+        assert (result.exit_code != 0) is fails, result.output
+        return result.output
+
+    return run
+
+
+def test_users_are_listed_with_their_sessions(anna: Person, bertil: Person, command: Command) -> None:
+    anna.other_device()
+    command("users", "deactivate", bertil.email)
+    listed = [line.split("\t") for line in command("users", "list").splitlines() if "\t" in line]
+    assert [(line[1], line[2], line[4], line[5]) for line in listed] == [
+        ("anna@example.com", "Anna Andersson", "active", "2"),
+        ("bertil@example.com", "Anna Andersson", "inactive", "0"),
+    ]
+
+
+def test_names_cannot_write_to_the_terminal(person: Callable[[str], Person], command: Command) -> None:
+    evil = Person(person("anna@example.com").client, "evil@example.com")
+    assert evil.sign_up(firstName="x\x1b[2J\nroot\t", lastName="\x9b31m\u202e").status_code == 201
+    line = next(line for line in command("users", "list").splitlines() if "evil" in line)
+    assert "x?[2J?root? ?31m?" in line
+
+
+def test_a_deactivated_user_is_out_at_once_and_can_be_let_in_again(anna: Person, command: Command) -> None:
+    assert "is out" in command("users", "deactivate", "ANNA@example.com")
+    problem(anna.call("GET", "/api/tasks"), 401, "A04")
+    problem(anna.refreshed(), 400, "invalid_grant")
+    problem(anna.log_in(), 401, "L02")
+    command("users", "activate", anna.email)
+    problem(anna.call("GET", "/api/tasks"), 401, "A04")  # the session is over, whatever comes
+    assert anna.log_in().status_code == 200
+
+
+def test_a_password_that_the_operator_sets_ends_every_session(anna: Person, command: Command) -> None:
+    assert "most common" in command("users", "set-password", anna.email, types="password\npassword\n", fails=True)
+    assert anna.is_in()
+    said = command("users", "set-password", anna.email, types="brand new one\nbrand new one\n")
+    assert "brand new one" not in said
+    assert not anna.is_in()
+    problem(anna.log_in(), 401, "L02")
+    anna.password = "brand new one"
+    assert anna.log_in().status_code == 200
+
+
+def test_sessions_are_listed_and_ended(anna: Person, command: Command) -> None:
+    phone, tablet = anna.other_device(), anna.other_device()
+    listed = [line.split("\t") for line in command("sessions", "list", anna.email).splitlines() if "\t" in line]
+    assert len(listed) == 3
+    assert listed[0][4] == "127.0.0.1"
+    ids = {entry["sessionId"]: entry["current"] for entry in phone.call("GET", "/api/users/sessions").get_json()}
+    current = next(session_id for session_id, here in ids.items() if here)
+    command("sessions", "end", anna.email, current)
+    assert [anna.is_in(), phone.is_in(), tablet.is_in()] == [True, False, True]
+    assert "no such session" in command("sessions", "end", anna.email, current, fails=True)
+    command("sessions", "end", anna.email)
+    assert [anna.is_in(), tablet.is_in()] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "words", [("users", "activate"), ("users", "deactivate"), ("sessions", "list"), ("sessions", "end")]
+)
+def test_an_unknown_user_gets_a_sentence(app: Flask, command: Command, words: tuple[str, ...]) -> None:
+    assert command(*words, "nobody@example.com", fails=True) == "Error: there is no user nobody@example.com\n"
+
+
+def expired(app: Flask, count: int) -> None:
+    with app.app_context():
+        user_id, past = 1, now() - timedelta(days=1)
+        for _ in range(count):
+            row = {"user_id": user_id, "token_hash": "x", "token_salt": "x", "ts": past, "expiry_date": past}
+            db.session.execute(insert(RefreshToken).values(row))
+
+
+def left(app: Flask) -> int:
+    with app.app_context():
+        return len(db.session.execute(select(RefreshToken.id)).all())
+
+
+def test_purging_deletes_what_ran_out_and_nothing_else(
+    app: Flask, anna: Person, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks_api.auth.cli.PURGED_AT_ONCE", 2)
+    expired(app, 5)
+    assert "5 purged" in command("sessions", "purge")
+    assert left(app) == 1
+    assert anna.is_in()
+
+
+def test_each_login_purges_a_little(app: Flask, anna: Person, bertil: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PURGED_AT_LOGIN", 3)
+    expired(app, 5)
+    bertil.log_in()
+    assert left(app) == 2 + 1 + 2
+
+
+def test_a_purge_that_fails_refuses_no_login(anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_most: int) -> int:
+        raise db.exc.OperationalError("DELETE", {}, Exception("locked"))
+
+    monkeypatch.setattr(service, "purge", fail)
+    assert anna.log_in().status_code == 200
+
+
+def test_a_session_that_runs_out_now_is_not_purged_early(app: Flask, anna: Person, command: Command) -> None:
+    with app.app_context():
+        db.session.execute(update(RefreshToken).values(expiry_date=now() + timedelta(minutes=1)))
+    assert "0 purged" in command("sessions", "purge")
