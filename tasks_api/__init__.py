@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .api import Api, Json
 from .auth.access import init_access
+from .auth.jwks import jwks
 from .auth.routes import users
 from .auth.service import init_authentication
 from .cli import init_cli
@@ -54,6 +55,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.register_blueprint(users)
     api.register_blueprint(tasks)
     api.register_blueprint(health)
+    if any(key.jwk for key in settings.token_keys):
+        app.register_blueprint(jwks)
     if settings.metrics_enabled:
         app.register_blueprint(metrics)
     if settings.docs_enabled:

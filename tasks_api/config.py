@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
 
 from . import sqlserver
-from .keys import MIN_KEY_BYTES, generated_key
+from .keys import MIN_KEY_BYTES, TokenKey, generated_key, key_file, secret_key
 
 PREFIX = "TASKS_"
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,6 +91,24 @@ def _keys(value: object) -> tuple[bytes, ...]:
     return tuple(_key(item) for item in _list(value))
 
 
+def _key_file(value: object) -> TokenKey:
+    try:
+        return key_file(Path(_text(value)))
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+def _signing_key_file(value: object) -> TokenKey | None:
+    key = None if value is None else _key_file(value)
+    if key and not key.signing:
+        raise ValueError("must hold a private key")
+    return key
+
+
+def _key_files(value: object) -> tuple[TokenKey, ...]:
+    return tuple(_key_file(item) for item in _list(value))
+
+
 def _rate_limit(value: object) -> str:
     try:
         limits.parse_many(_text(value))
@@ -128,9 +146,12 @@ def _log_level(value: object) -> str:
     return level
 
 
+_SECRET = (_optional_key, _keys, _signing_key_file, _key_files)
+
+
 def _setting(default: object, parse: Callable[[object], object], meaning: str, shown: str | None = None) -> Any:
     metadata = {"parse": parse, "meaning": meaning, "shown": shown}
-    return field(default=cast(Any, default), metadata=metadata, repr=parse not in (_keys, _optional_key))
+    return field(default=cast(Any, default), metadata=metadata, repr=parse not in _SECRET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,11 +169,21 @@ class Settings:
     upgrade_on_start: bool = _setting(
         None, _optional_boolean, "apply new schema scripts when the service starts", "true for SQLite, else false"
     )
-    jwt_secret_key: bytes = _setting(
+    jwt_secret_key: bytes | None = _setting(
         None, _optional_key, "signs access tokens (HS256); at least 32 bytes", "generated in `instance/`"
     )
     jwt_secret_key_previous: tuple[bytes, ...] = _setting(
         (), _keys, "older keys whose access tokens are still accepted", "none"
+    )
+    jwt_private_key_file: TokenKey | None = _setting(
+        None,
+        _signing_key_file,
+        "PEM file: its key signs access tokens instead (RS256, ES256 or EdDSA), and /.well-known/jwks.json has "
+        "what other services need to verify them",
+        "none",
+    )
+    jwt_key_files_previous: tuple[TokenKey, ...] = _setting(
+        (), _key_files, "PEM files of older keys whose access tokens are still accepted", "none"
     )
     refresh_token_key: bytes = _setting(
         None, _optional_key, "makes refresh tokens; at least 32 bytes", "generated in `instance/`"
@@ -203,6 +234,14 @@ class Settings:
     log_level: str = _setting("INFO", _log_level, "DEBUG, INFO, WARNING or ERROR")
     workers: int = _setting(None, _integer(1, 256), "gunicorn worker processes", "one per core")
     threads: int = _setting(4, _integer(1, 256), "threads per worker")
+
+    @property
+    def token_keys(self) -> tuple[TokenKey, ...]:
+        """The keys of access tokens: the first signs, all of them verify."""
+        secrets = (self.jwt_secret_key, *self.jwt_secret_key_previous)
+        of_secrets = (secret_key(secret) for secret in secrets if secret)
+        keys = (self.jwt_private_key_file, *of_secrets, *self.jwt_key_files_previous)
+        return tuple(key for key in keys if key)
 
     @property
     def is_sqlite(self) -> bool:
@@ -276,7 +315,7 @@ def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
         known["workers"] = os.cpu_count() or 1
     generated = []
     for name in ("jwt_secret_key", "refresh_token_key"):
-        if known[name] is None:
+        if known[name] is None and not (name == "jwt_secret_key" and known["jwt_private_key_file"]):
             generated.append(f"{PREFIX}{name.upper()}")
             try:
                 known[name] = generated_key(instance / name)

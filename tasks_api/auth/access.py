@@ -1,6 +1,5 @@
 """Access tokens: issued and checked with flask-jwt-extended, let in only while their session lives."""
 
-import hmac
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from ..errors import A01, A02, A03, A04, ApiError
 from ..events import security_event
 from ..models import RefreshToken, User
 
-ALGORITHM = "HS256"
+MAX_LENGTH = 4096  # of a token; ours have some 500 characters
 CLOCK_SKEW_SECONDS = 5  # how far the clocks of two machines may differ
 _CLAIMS = {"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type"}
 
@@ -37,10 +36,12 @@ class Caller:
 
 
 def init_access(app: Flask, values: Settings) -> None:
-    """Pin algorithm, issuer, audience and lifetime; choose keys by ``kid``."""
+    """Pin algorithms, issuer, audience and lifetime; choose keys by ``kid``."""
+    keys = {key.kid: key for key in values.token_keys}
+    newest = values.token_keys[0]
     app.config.update(
-        JWT_ALGORITHM=ALGORITHM,
-        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_ALGORITHM=newest.algorithm,
+        JWT_DECODE_ALGORITHMS=sorted({key.algorithm for key in keys.values()}),
         JWT_ENCODE_ISSUER=values.jwt_issuer,
         JWT_DECODE_ISSUER=values.jwt_issuer,
         JWT_ENCODE_AUDIENCE=values.jwt_audience,
@@ -50,31 +51,25 @@ def init_access(app: Flask, values: Settings) -> None:
         JWT_COOKIE_CSRF_PROTECT=False,  # tokens travel in a header, never in a cookie
     )
     manager = JWTManager(app)
-    keys = {key_id(key): key for key in (values.jwt_secret_key, *values.jwt_secret_key_previous)}
-    newest = key_id(values.jwt_secret_key)
 
     @manager.encode_key_loader
-    def signing_key(_identity: str) -> bytes:
-        return keys[newest]
+    def signing_key(_identity: str) -> Any:
+        return newest.signing
 
     @manager.additional_headers_loader
     def headers(_identity: str) -> dict[str, str]:
-        return {"kid": newest}
+        return {"kid": newest.kid}
 
     @manager.decode_key_loader
-    def verification_key(header: dict[str, Any], claims: dict[str, Any]) -> bytes:
+    def verification_key(header: dict[str, Any], claims: dict[str, Any]) -> Any:
         # Here and not after verification, because flask-jwt-extended fills in a type that is missing.
         if not claims.keys() >= _CLAIMS:
             raise PyJWTError("claims are missing")
-        kid = header.get("kid", newest)
-        if kid not in keys:
-            raise PyJWTError("unknown kid")
-        return keys[kid]
-
-
-def key_id(key: bytes) -> str:
-    """The ``kid`` of a key: says which one it is and nothing about it."""
-    return hmac.digest(key, b"tasks-api kid", "sha256").hex()[:16]
+        key = keys.get(header.get("kid", newest.kid))
+        # The key decides the algorithm, never the token (RFC 8725, section 3.1).
+        if key is None or header.get("alg") != key.algorithm:
+            raise PyJWTError("unknown kid, or not its algorithm")
+        return key.verifying
 
 
 def issue(user_id: int, session_id: uuid.UUID) -> str:
@@ -141,6 +136,8 @@ def _bearer_token() -> str:
 
 def _verify(encoded: str) -> Caller:
     try:
+        if len(encoded) > MAX_LENGTH:
+            raise PyJWTError("too long")
         claims = decode_token(encoded)
         if claims["type"] != "access" or not claims["sub"].isdecimal():
             raise ApiError(A03)
