@@ -21,6 +21,7 @@ help:  ## show this
 run: install seed serve  ## install, create and seed the database, serve on http://localhost:5217 (HOST=, PORT=, CERT=, KEY=)
 
 serve: install  ## serve, without demo data
+	$(if $(CERT),@test -r "$(CERT)" -a -r "$(KEY)" || { echo "CERT= and KEY= must name files that can be read"; exit 1; })
 	@exec $(BIN)/gunicorn --config tasks_api/gunicorn_conf.py --bind "$(HOST):$(PORT)" $(TLS) wsgi:app
 
 install: $(VENV)/.installed  ## make the virtual environment with what the service needs
@@ -44,7 +45,7 @@ format: $(VENV)/.installed-test  ## format the code
 
 run-sqlserver: install sqlserver  ## the same as run, on Microsoft's SQL Server in Docker
 	@. ./$(PASSWORD_FILE) && export TASKS_DATABASE_URL="$(SQLSERVER)" \
-		&& $(BIN)/flask --app wsgi db create && $(BIN)/flask --app wsgi db upgrade && $(MAKE) --no-print-directory run
+		&& $(BIN)/flask --app wsgi db create && $(BIN)/flask --app wsgi db upgrade && exec $(MAKE) --no-print-directory run
 
 test-sqlserver: $(VENV)/.installed-test sqlserver  ## all tests on Microsoft's SQL Server in Docker
 	@. ./$(PASSWORD_FILE) && TASKS_TEST_DATABASE_URL="$(SQLSERVER)" $(BIN)/python -m pytest

@@ -45,9 +45,10 @@ def create() -> None:
     if settings.is_sqlite:
         click.echo("The embedded database is created by 'db upgrade', and when the service starts.")
         return
-    for refusal in _or_fail(lambda: migrations.create(settings.database_url)):
-        click.echo(f"Not done: {refusal}")
+    refused = _or_fail(lambda: migrations.create(settings.database_url))
     click.echo(f"The database {settings.database_url.database} is there.")
+    for reason in refused:
+        click.echo(f"Read-committed snapshot could not be switched on; 'db check' says whether it is: {reason}")
 
 
 @database.command("upgrade")
@@ -67,7 +68,7 @@ def seed() -> None:
     if settings.upgrade_on_start:
         _or_fail(lambda: migrations.upgrade(db.engine, settings))
     if _or_fail(lambda: migrations.pending(db.engine, settings)):
-        raise click.ClickException("the schema is not current: run 'flask --app wsgi db upgrade' first")
+        raise click.ClickException("the schema is not current: run '.venv/bin/flask --app wsgi db upgrade' first")
     seeded = _or_fail(lambda: migrations.seed(db.engine, settings))
     if seeded or db.session.execute(select(User.id).where(User.email == DEMO_EMAIL)).first():
         click.echo(f"Demo login: {DEMO_EMAIL}, password {DEMO_PASSWORD}")

@@ -30,17 +30,24 @@ _ADVICE = (
         "the server's certificate is not trusted: give it one that this machine trusts, with {name} as its name, "
         "or {trust}",
     ),
+    (
+        r"SSPI|Kerberos|GSS",
+        "without user and password the login is this machine's account, which needs Kerberos: run kinit, or give a "
+        "login of SQL Server's (UID and PWD)",
+    ),
     (r"\(18456\)|\(18452\)|\(18470\)", "the server refused {login}: check user and password"),
     (r"\(40615\)", "Azure SQL's firewall: let this machine's address in, in the portal under Networking"),
     (
         r"\(4060\)|\(911\)",
-        "database {database} is not there or not open to {login}: run 'flask --app wsgi db create', or make it a user",
+        "database {database} is not there or not open to {login}: run '.venv/bin/flask --app wsgi db create' (on Azure "
+        "SQL make it in the portal), or make {login} a user in it",
     ),
     (
         r"\((229|230|262|297|300|916|1088|15151|15247)\)",
         "{login} lacks a permission: README, 'Least privilege', has the T-SQL for the service; 'db create' and "
         "'db upgrade' need a login that may create databases and tables",
     ),
+    (r"Invalid value specified for connection string", "TASKS_DATABASE_URL has a value that the driver does not know"),
     (r"IM00[2-9]|Can't open lib|Driver Manager", "{driver}"),
     (
         r"HYT0[01]|08001|08S01|Unable to connect|Adaptive Server",

@@ -9,7 +9,13 @@ log = logging.getLogger("tasks_api.security")
 SECURITY_EVENTS = Counter("tasks_security_events", "Security events by kind", ["event"])
 
 
+# What happens every day; everything else is a warning.
+_ORDINARY = {"signed_up", "login_ok", "password_changed", "session_ended"}
+
+
 def security_event(event: str, **facts: object) -> None:
     """Record that ``event`` happened; ``facts`` go into the log line, which has address and request id too."""
     SECURITY_EVENTS.labels(event).inc()
-    log.warning(event, extra={"event": event} | {name: str(value) for name, value in facts.items()})
+    known = {name: fact if isinstance(fact, int) else str(fact) for name, fact in facts.items() if fact is not None}
+    level = logging.INFO if event in _ORDINARY else logging.WARNING
+    log.log(level, event, extra=dict(known, event=event))

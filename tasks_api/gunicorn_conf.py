@@ -50,7 +50,7 @@ def on_starting(server: Any) -> None:
             try:
                 socket.create_server(address, family=family).close()
             except OSError as error:
-                reason = f"{address[0]}:{address[1]}: {error.strerror}. Choose another: make run PORT=5218"
+                reason = f"{address[0]}:{address[1]}: {os.strerror(error.errno or 0)}. Choose another with PORT="
                 raise SystemExit(f"tasks-api: cannot listen on {reason}") from None
 
 

@@ -73,17 +73,17 @@ def create(url: URL) -> list[str]:
     source = (ROOT / "sql" / "sqlserver" / "000_create_database.sql").read_text(encoding="utf-8")
     source = source.replace("N'TasksDb'", "N'" + name.replace("'", "''") + "'")
     source = source.replace("[TasksDb]", "[" + name.replace("]", "]]") + "]")
-    master = partial(sqlserver.connect, url.set(database="master"), query_seconds=0)
+    master = partial(sqlserver.connect, url.set(database="master"), query_seconds=0, login_seconds=30)
     engine = create_engine("mssql+pyodbc://", creator=master, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     refused = []
     with engine.connect() as connection:
         for number, batch in enumerate(_batches(source)):
             try:
                 _execute(connection, batch)
-            except Exception as error:
+            except MigrationError as error:
                 if number == 0:
-                    raise MigrationError(sqlserver.message(error)) from error
-                refused.append(sqlserver.message(error))
+                    raise
+                refused.append(str(error))
     return refused
 
 
@@ -106,7 +106,7 @@ def upgrade(engine: Engine, settings: Settings) -> list[Script]:
                 if script.version not in _recorded(connection):
                     raise MigrationError(f"{script.name} did not record itself in SchemaVersion")
                 applied.append(script)
-            connection.commit()
+            _execute(connection, "COMMIT")
     return applied
 
 
@@ -121,7 +121,7 @@ def seed(engine: Engine, settings: Settings) -> bool:
         if connection.execute(text('SELECT COUNT(*) FROM "User"')).scalar_one():
             return False
         run(connection, _folder(settings) / "seed.sql")
-        connection.commit()
+        _execute(connection, "COMMIT")
     return True
 
 
@@ -135,18 +135,21 @@ def run(connection: Connection, path: Path) -> None:
     for statement in _statements(source) if connection.dialect.name == "sqlite" else _batches(source):
         try:
             _execute(connection, statement)
-        except Exception as error:
-            connection.invalidate()  # the server may have rolled back already, and the driver not know
-            raise MigrationError(f"{path.name}: {_explain(connection.engine, sqlserver.message(error))}") from error
+        except MigrationError as error:
+            connection.invalidate()  # closes it, and nothing of the transaction stays
+            raise MigrationError(f"{path.name}: {_explain(connection.engine, str(error))}") from error
 
 
 def _execute(connection: Connection, statement: str) -> None:
     # Not SQLAlchemy's execute, which stops at a batch's first result: an error can come in a later one.
     cursor: Any = connection.connection.cursor()
-    cursor.execute(statement)
-    while connection.dialect.name != "sqlite" and cursor.nextset():
-        pass
-    cursor.close()
+    try:
+        cursor.execute(statement)
+        while connection.dialect.name != "sqlite" and cursor.nextset():
+            pass
+        cursor.close()
+    except Exception as error:
+        raise MigrationError(sqlserver.message(error)) from error
 
 
 def _explain(engine: Engine, reason: str) -> str:
@@ -164,15 +167,16 @@ def _folder(settings: Settings) -> Path:
 
 @contextmanager
 def _patient(engine: Engine) -> Iterator[Connection]:
-    """A connection that waits for as long as an upgrade takes."""
+    """A connection that waits for as long as an upgrade takes. It does not go back to the pool."""
     with engine.connect() as connection:
-        if engine.dialect.name == "mssql":
-            connection.execution_options(isolation_level="READ COMMITTED")
-            connection.detach()  # closed at the end: its patience is not for the pool
-            driver: Any = connection.connection.dbapi_connection
-            driver.timeout = 0
-            _execute(connection, f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}")
-        yield connection
+        try:
+            if engine.dialect.name == "mssql":
+                driver: Any = connection.connection.dbapi_connection
+                driver.timeout = 0
+                _execute(connection, f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}")
+            yield connection
+        finally:
+            connection.invalidate()
 
 
 def _lock(connection: Connection) -> None:
@@ -181,6 +185,7 @@ def _lock(connection: Connection) -> None:
 
 
 _LOCK = f"""
+BEGIN TRANSACTION;
 DECLARE @result int;
 EXEC @result = sp_getapplock @Resource = 'tasks_api.migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction',
     @LockTimeout = {LOCK_SECONDS * 1000};

@@ -7,6 +7,7 @@ import platform
 import re
 import sys
 import threading
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,15 +18,21 @@ from sqlalchemy.exc import ArgumentError
 if TYPE_CHECKING:
     import pyodbc
 
-LOCK_SECONDS = 3  # how long a statement waits for somebody else's lock
 LOGIN_SECONDS = 5  # how long the server may take to let us in
-QUERY_SECONDS = 5  # how long it may work on one statement; a server that says nothing at all costs thrice as much
+LOCK_SECONDS = 6  # how long a statement waits for somebody else's lock; the server looks for deadlocks every 5
+QUERY_SECONDS = 7  # how long it may work on one statement; a server that says nothing at all costs thrice as much
 
 MICROSOFT = "ODBC Driver 18 for SQL Server"
 UNTRUSTED_FREETDS = "FreeTDS cannot check the server's certificate"
 
+_MICROSOFTS = re.compile(r"(?:ODBC Driver |SQL Server Native Client )?(\d*)[\d.]*(?: for )?(?:SQL Server)?")
 _INSTALLED = re.compile(r"ODBC Driver (\d+) for SQL Server")
 _FREETDS = re.compile("freetds|tdsodbc", re.IGNORECASE)
+_SERVER = re.compile(
+    r"(?:tcp:)?\s*(?:(?P<name>[^,:]*?)(?:\s*[,:]\s*(?P<port>\d+))?|\[?(?P<ip6>[^],]*:[^],]*:[^],]*?)\]?(?:\s*,\s*(?P<port6>\d+))?)\s*",
+    re.IGNORECASE,
+)
+_HOST = re.compile(r"[\w.:\\()$-]+")  # with an instance's name
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*")
 # What ends a value: ODBC writes {a}}b} for a}b, ADO.NET "a""b" for a"b; a plain value ends at the semicolon.
 _PAIR = re.compile(
@@ -41,6 +48,7 @@ _SPELLINGS = {
     "initialcatalog": "database",
     "userid": "uid",
     "user": "uid",
+    "username": "uid",
     "password": "pwd",
     "integratedsecurity": "trusted_connection",
     "applicationname": "app",
@@ -58,8 +66,35 @@ _SPELLINGS = {
     ),
     "",
 )
-_SWITCHES = ("encrypt", "trustservercertificate", "trusted_connection")
-_YES_OR_NO = {"true": "yes", "sspi": "yes", "1": "yes", "false": "no", "0": "no"}
+# Every other keyword is refused: a misspelt TrustServerCertificate must not be passed over.
+_KNOWN = re.compile(
+    "driver|server|database|uid|pwd|port|app|wsid|language|authentication|encrypt|trustservercertificate|"
+    "trusted_connection|servercertificate|hostnameincertificate|serverspn|applicationintent|multisubnetfailover|"
+    "failover_partner|failoverpartnerspn|connectretrycount|connectretryinterval|keepalive|keepaliveinterval|"
+    "ipaddresspreference|transparentnetworkipresolution|columnencryption|tds_version|odbc_connect"
+)
+_YES_OR_NO = {
+    "true": "yes",
+    "sspi": "yes",
+    "1": "yes",
+    "false": "no",
+    "0": "no",
+    "activedirectorymanagedidentity": "activedirectorymsi",
+}
+_SWITCHES = {
+    "encrypt": ("yes", "no", "mandatory", "optional", "strict"),
+    "trustservercertificate": ("yes", "no"),
+    "trusted_connection": ("yes", "no"),
+    "multisubnetfailover": ("yes", "no"),
+    "transparentnetworkipresolution": ("yes", "no"),
+    "authentication": (
+        "sqlpassword",
+        "activedirectorypassword",
+        "activedirectoryintegrated",
+        "activedirectorymsi",
+        "activedirectoryserviceprincipal",
+    ),
+}
 
 # Error numbers, https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
 DEADLOCK_VICTIM = 1205
@@ -98,17 +133,16 @@ def address(text: str) -> URL:
         raise ValueError("must be an SQLAlchemy URL or an ODBC connection string") from None
     if url.drivername not in ("mssql", "mssql+pyodbc"):
         raise ValueError("must be a sqlite:// or mssql+pyodbc:// address")
-    query = {_keyword(name): value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    query = _read({name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()})
     if whole := query.pop("odbc_connect", None):
         return _from_keywords(_keywords(whole))
-    query.pop("", None)
-    return _complete(url.set(drivername="mssql+pyodbc", query=_yes_or_no(query)))
+    return _complete(url.set(drivername="mssql+pyodbc", query=query))
 
 
 def connection_string(url: URL) -> str:
     """Make the ODBC connection string of ``url``, encrypted if it does not say otherwise."""
-    query = {name: str(value) for name, value in url.query.items()}
-    driver = query.pop("driver", None) or find_driver()
+    query = {name: str(value) for name, value in url.query.items() if name != "driver"}
+    driver = _driver(url)
     pairs = {"Driver": driver, "Server": url.host or "", "Database": url.database or ""}
     if url.username:
         pairs["UID"] = url.username
@@ -132,12 +166,13 @@ def connection_string(url: URL) -> str:
     return ";".join(f"{name}={_quoted(value)}" for name, value in (pairs | query).items())
 
 
-def connect(url: URL, query_seconds: int = QUERY_SECONDS) -> "pyodbc.Connection":
+def connect(url: URL, query_seconds: int = QUERY_SECONDS, login_seconds: int = LOGIN_SECONDS) -> "pyodbc.Connection":
     """Open a connection in autocommit mode on which no statement waits for ever.
 
     Args:
         url: as ``address`` gives it.
         query_seconds: how long the server may work on one statement; 0: for ever.
+        login_seconds: how long it may take to let us in.
 
     Raises:
         pyodbc.Error: there is no driver, no way to the server, or no way in.
@@ -145,10 +180,10 @@ def connect(url: URL, query_seconds: int = QUERY_SECONDS) -> "pyodbc.Connection"
     import pyodbc
 
     pyodbc.pooling = False  # SQLAlchemy has a pool
-    text = connection_string(url)
-    if "Encryption=require" in text and url.query.get("trustservercertificate") != "yes":
+    unchecked = url.query.get("encrypt") in ("no", "optional") or url.query.get("trustservercertificate") == "yes"
+    if _FREETDS.search(_driver(url)) and not unchecked:
         raise pyodbc.InterfaceError("08001", UNTRUSTED_FREETDS)
-    connection = pyodbc.connect(text, timeout=LOGIN_SECONDS, autocommit=True)
+    connection = pyodbc.connect(connection_string(url), timeout=login_seconds, autocommit=True)
     connection.timeout = query_seconds
     # XACT_ABORT: a statement that fails leaves no half of its transaction.
     connection.execute(f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON").close()
@@ -165,6 +200,7 @@ class Connector:
     def __init__(self, url: URL) -> None:
         self._url = url
         self._failure: Exception | None = None
+        self._successes = 0
         self._trying = threading.Lock()
 
     def __call__(self) -> "pyodbc.Connection":
@@ -184,11 +220,14 @@ class Connector:
             self._trying.release()
 
     def _connect(self) -> "pyodbc.Connection":
+        successes = self._successes
         try:
             connection = connect(self._url)
         except Exception as error:
-            self._failure = error
+            if self._successes == successes:  # nobody got in meanwhile
+                self._failure = error
             raise
+        self._successes += 1
         self._failure = None
         return connection
 
@@ -209,18 +248,20 @@ def _said(error: BaseException | None) -> str:
 
 
 def is_broken(error: BaseException | None) -> bool:
-    """Whether the connection is of no more use, as far as SQLAlchemy does not see that for itself."""
-    return is_transient(error) or "[FreeTDS][SQL Server]Unknown error (0)" in str(error)
-
-
-def is_transient(error: BaseException | None) -> bool:
-    """Whether the server or the way to it is away for a moment, so that the same may succeed when repeated."""
-    return bool(error_numbers(error) & TRANSIENT)
+    """Whether server or line are away for a moment: the connection is of no more use, another one may be."""
+    return bool(error_numbers(error) & TRANSIENT) or "[FreeTDS][SQL Server]Unknown error (0)" in str(error)
 
 
 def is_operators(error: BaseException | None) -> bool:
     """Whether ``error`` is of the server's health or setup, and not of our statement."""
     return is_broken(error) or bool(error_numbers(error) & (_OPERATORS | {DEADLOCK_VICTIM}))
+
+
+def _driver(url: URL) -> str:
+    named = str(url.query.get("driver") or "")
+    # A string that was written elsewhere names the driver that was there.
+    elsewhere = _MICROSOFTS.fullmatch(named) and named not in _installed()
+    return find_driver() if not named or elsewhere else named
 
 
 @cache
@@ -231,15 +272,18 @@ def find_driver() -> str:
         The name, or the path, that goes into the connection string. With no driver at all it is the name
         of Microsoft's, so that connecting says what is missing.
     """
+    installed = _installed()
+    newest = max((int(found[1]) for name in installed if (found := _INSTALLED.fullmatch(name))), default=0)
+    if newest >= 18 or not (carried := _carried_driver()):
+        freetds = next((name for name in installed if name.lower() == "freetds"), MICROSOFT)
+        return f"ODBC Driver {newest} for SQL Server" if newest >= 17 else freetds
+    return str(carried)
+
+
+def _installed() -> list[str]:
     import pyodbc
 
-    installed = pyodbc.drivers()
-    versions = [int(found[1]) for name in installed if (found := _INSTALLED.fullmatch(name))]
-    if versions and max(versions) >= 17:
-        return f"ODBC Driver {max(versions)} for SQL Server"
-    if carried := _carried_driver():
-        return str(carried)
-    return next((name for name in installed if name.lower() == "freetds"), MICROSOFT)
+    return list(pyodbc.drivers())
 
 
 def _carried_driver() -> Path | None:
@@ -268,7 +312,7 @@ def _carried_driver() -> Path | None:
 def _keywords(text: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     position = 0
-    text = text.strip().rstrip(";")
+    text = text.strip().strip(";")
     while position < len(text):
         found = _PAIR.match(text, position)
         if not found or not _KEYWORD.fullmatch(found[1]):
@@ -282,33 +326,41 @@ def _keywords(text: str) -> dict[str, str]:
             value = single.replace("''", "'")
         else:
             value = plain
-        if name := _keyword(found[1]):
-            pairs[name] = value
+        pairs[found[1]] = value
         position = found.end()
-    return _yes_or_no(pairs)
+    return _read(pairs)
 
 
-def _keyword(name: str) -> str:
-    name = name.lower().replace(" ", "")
-    return _SPELLINGS.get(name, name)
-
-
-def _yes_or_no(pairs: dict[str, str]) -> dict[str, str]:
-    return {k: _YES_OR_NO.get(v.lower(), v.lower()) if k in _SWITCHES else v for k, v in pairs.items()}
+def _read(pairs: Mapping[str, str]) -> dict[str, str]:
+    """One spelling of each keyword and switch, without those that are the service's own business."""
+    known: dict[str, str] = {}
+    for spelt, value in pairs.items():
+        folded = spelt.lower().replace(" ", "")
+        name = _SPELLINGS.get(folded, folded)
+        if name in _SWITCHES:
+            value = value.lower().replace(" ", "")
+            value = _YES_OR_NO.get(value, value)
+            if value not in _SWITCHES[name]:
+                raise ValueError(f"must have {' or '.join(_SWITCHES[name])} for {name}")
+        if name and not _KNOWN.fullmatch(name):  # it is not quoted: it may be the rest of a password
+            raise ValueError("has a keyword that SQL Server's driver does not know")
+        if name:
+            known[name] = value
+    return known
 
 
 def _from_keywords(pairs: dict[str, str]) -> URL:
-    server = pairs.pop("server", "").removeprefix("tcp:")
-    host, comma, port = server.rpartition(",")
-    if comma and not port.strip().isdecimal():
+    server = pairs.pop("server", "").replace("\\\\", "\\")  # as JSON has it
+    found = _SERVER.fullmatch(server)
+    port = pairs.pop("port", None) or (found and (found["port"] or found["port6"]))
+    if not found or not (port or "0").isdecimal():
         raise ValueError("must have a number after the comma in Server=host,port")
-    host = (host if comma else server).strip()
     url = URL.create(
         "mssql+pyodbc",
         username=pairs.pop("uid", None) or None,
         password=pairs.pop("pwd", None),
-        host=re.sub(r"^(\.|\(local\))(?=\\|$)", "localhost", host) or None,
-        port=int(port) if comma else None,
+        host=re.sub(r"^(\.|\(local\))(?=\\|$)", "localhost", found["name"] or found["ip6"] or "") or None,
+        port=int(port) if port else None,
         database=pairs.pop("database", None) or None,
         query=pairs,
     )
@@ -317,11 +369,13 @@ def _from_keywords(pairs: dict[str, str]) -> URL:
 
 def _complete(url: URL) -> URL:
     if not url.host:
-        raise ValueError("must name a server")
+        raise ValueError("must name a server, and not by a DSN")
     if not url.database:
         raise ValueError("must name a database")
-    if any(not _KEYWORD.fullmatch(name) for name in url.query):
-        raise ValueError("has a keyword that is none")
+    if not _HOST.fullmatch(url.host):
+        raise ValueError("must percent-encode special characters of user and password: @ is %40")
+    if url.host.lower().startswith("(localdb)"):
+        raise ValueError("names (localdb), which only programs on the same Windows machine can reach")
     return url
 
 

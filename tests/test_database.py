@@ -72,19 +72,19 @@ def test_a_write_that_may_have_happened_is_not_repeated(anna: Person, fail: Fail
     assert len(tried) == 1
 
 
-def test_a_commit_whose_answer_is_lost_is_not_repeated(app: Flask, anna: Person, fail: Fail) -> None:
-    tried = fail("INSERT", LOST, times=0)
-
-    def lose(_connection: Any) -> None:
-        raise DBAPIError("COMMIT", {}, Exception(*LOST), connection_invalidated=True)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "commit", lose)
+def test_a_commit_whose_answer_is_lost_is_not_repeated(anna: Person, fail: Fail) -> None:
+    inserts, commits = fail("INSERT", LOST, times=0), fail("COMMIT", LOST)
     problem(anna.log_in(), 503, "unavailable")
-    event.remove(engine, "commit", lose)
-    assert len(tried) == 1
+    assert (len(inserts), len(commits)) == (1, 1)
     assert anna.log_in().status_code == 200
+
+
+@pytest.mark.parametrize("start", ["BEGIN", "UPDATE", "INSERT", "COMMIT"])
+def test_a_transaction_that_fails_leaves_the_pool_whole(app: Flask, anna: Person, fail: Fail, start: str) -> None:
+    for _ in range(app.extensions["settings"].threads + 1):
+        fail(start, LOST, times=3)
+        assert anna.log_in().status_code == 503
+    assert anna.call("GET", "/api/tasks").status_code == 200
 
 
 def test_repetitions_are_bounded(anna: Person, fail: Fail) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlglot
 from flask import Flask
-from sqlalchemy import Connection, UniqueConstraint, inspect, text
+from sqlalchemy import Connection, UniqueConstraint, inspect
 from sqlalchemy.dialects import mssql
 from sqlglot import exp
 
@@ -195,8 +195,7 @@ def original(settings: Settings) -> Iterator[Connection]:
         migrations._lock(connection)
         run(connection, scripts(settings)[0].path)
         yield connection
-        connection.execute(text("SELECT 1"))
-        connection.commit()
+        migrations._execute(connection, "COMMIT")
 
 
 def test_emails_that_collide_are_listed_and_nothing_changes(make_app: MakeApp) -> None:
