@@ -12,7 +12,7 @@ export SQLSERVER_PORT ?= 1433
 SQLSERVER ?= mssql://sa:$$MSSQL_SA_PASSWORD@127.0.0.1:$(SQLSERVER_PORT)/TasksDb?TrustServerCertificate=yes
 PASSWORD_FILE := instance/sqlserver.env
 
-.PHONY: help run serve install seed test lint format clean sqlserver run-sqlserver test-sqlserver
+.PHONY: help run serve install seed test lint fuzz audit format clean sqlserver run-sqlserver test-sqlserver
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -38,6 +38,14 @@ lint: $(VENV)/.installed-test  ## lint, format check and types
 	@$(BIN)/sqlfluff lint --nocolor --dialect tsql sql/sqlserver
 	@$(BIN)/sqlfluff lint --nocolor --dialect sqlite sql/sqlite
 	@$(BIN)/mypy
+
+fuzz: $(VENV)/.installed-test  ## many more requests and histories than make test has
+	@TASKS_TEST_FUZZ_EXAMPLES=1000 TASKS_TEST_HISTORIES=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/auth/test_histories.py
+
+audit: $(VENV)/.installed-test  ## known weaknesses of the packages (asks PyPI), and the security linter
+	@$(PIP) --constraint constraints.txt --editable '.[audit]'
+	@$(BIN)/ruff check --quiet --select S tasks_api wsgi.py
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 format: $(VENV)/.installed-test  ## format the code
 	@$(BIN)/ruff check --quiet --fix .

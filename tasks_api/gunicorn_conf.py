@@ -34,6 +34,9 @@ threads = _settings.threads
 timeout = 30
 graceful_timeout = 30
 keepalive = 5
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
 control_socket_disable = True
 # No header names another client, scheme or path; TASKS_TRUSTED_PROXIES is the one way, see web.py.
 forwarded_allow_ips = ""
