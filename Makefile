@@ -42,9 +42,8 @@ lint: $(VENV)/.installed-test  ## lint, format check and types
 fuzz: $(VENV)/.installed-test  ## many more requests and histories than make test has
 	@TASKS_TEST_FUZZ_EXAMPLES=1000 TASKS_TEST_HISTORIES=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/auth/test_histories.py
 
-audit: $(VENV)/.installed-test  ## known weaknesses of the packages (asks PyPI), and the security linter
+audit: $(VENV)/.installed-test  ## known weaknesses of the packages (asks PyPI); weaknesses of the code are make lint's
 	@$(PIP) --constraint constraints.txt --editable '.[audit]'
-	@$(BIN)/ruff check --quiet --select S tasks_api wsgi.py
 	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 format: $(VENV)/.installed-test  ## format the code

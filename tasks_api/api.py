@@ -20,7 +20,7 @@ from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
 
 from .clock import to_smalldatetime
-from .errors import UNSUPPORTED, ApiError, Problem
+from .errors import TOO_LARGE, UNSUPPORTED, ApiError, Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -132,6 +132,8 @@ class Parser(FlaskParser):
         wanted = cast(RequestSchema, schema)
         problem = wanted.problem
         body = req.get_data()
+        if req.content_length is None and len(body) >= (req.max_content_length or 0):
+            raise ApiError(TOO_LARGE)  # sent in chunks, and cut off by Werkzeug without a word
         if not body:
             if wanted.body_optional:
                 return {}

@@ -29,7 +29,7 @@ except ConfigError as error:
 
 bind = "127.0.0.1:5217"
 workers = _settings.workers
-worker_class = "gthread"
+worker_class = "tasks_api.worker.Worker"
 threads = _settings.threads
 timeout = 30
 graceful_timeout = 30

@@ -1,0 +1,102 @@
+"""Slow clients: they wait, and nobody waits for them."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import requests
+
+from tasks_api.web import MAX_BODY_BYTES
+from tasks_api.worker import ARRIVAL_SECONDS, is_whole
+
+from .conftest import Live, serving
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("seen", "whole"),
+    [
+        (b"", False),
+        (b"GET / HTTP/1.1\r\n", False),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r", False),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        (HEAD + b"Content-Length: 2\r\n\r\n", False),
+        (HEAD + b"content-length:2\r\n\r\n{", False),
+        (HEAD + b"Content-Length: 2\r\n\r\n{}", True),
+        (HEAD + b"Content-Length: 9999999\r\n\r\n", True),  # refused at once
+        (HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n", True),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", False),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", True),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", True),
+        (HEAD + b"X: " + b"y" * 32_768, True),
+    ],
+)
+def test_a_request_is_whole_when_its_body_is(seen: bytes, whole: bool) -> None:
+    assert is_whole(seen) is whole
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with ExitStack() as stack:
+        yield stack.enter_context(serving(tmp_path_factory.mktemp("one"), WORKERS="1", THREADS="2"))
+
+
+def connect(live: Live) -> socket.socket:
+    host, port = live.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=ARRIVAL_SECONDS * 2)
+
+
+def test_slow_clients_starve_nobody_and_are_hung_up_on(one: Live) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connect(one)) for _ in range(30)]
+        started = time.monotonic()
+        for number, client in enumerate(slow):
+            client.sendall(HEAD if number % 2 else HEAD + b"Content-Length: 50\r\n\r\n{")
+        closed = 0
+        while time.monotonic() - started < ARRIVAL_SECONDS - 2:
+            for client in slow:
+                client.sendall(b"x")
+            asked = time.monotonic()
+            assert one.get("/health/ready").status_code == 200
+            assert time.monotonic() - asked < 2
+            time.sleep(0.5)
+        for client in slow:
+            try:
+                closed += client.recv(1000) == b""
+            except ConnectionError:
+                closed += 1
+        assert closed == len(slow)
+        assert time.monotonic() - started < ARRIVAL_SECONDS * 2
+        assert one.get("/health/ready").status_code == 200
+
+
+def test_a_request_in_pieces_is_answered(one: Live) -> None:
+    with connect(one) as client:
+        body = b'{"email": "nobody@example.com", "password": "x"}'
+        head = b"POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        for _ in range(2):  # on one connection
+            for piece in (head[:20], head[20:], b"Content-Length: %d\r\n\r\n" % len(body), body[:10], body[10:]):
+                client.sendall(piece)
+                time.sleep(0.05)
+            answer = client.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 401")
+            assert b"L02" in answer
+
+
+@pytest.mark.parametrize(
+    ("size", "status"), [(MAX_BODY_BYTES - 1, 400), (MAX_BODY_BYTES, 400), (MAX_BODY_BYTES + 1, 413), (2_000_000, 413)]
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bodies_of_any_size_are_answered(one: Live, size: int, status: int, chunked: bool) -> None:
+    body = b"x" * size
+    headers = {"Content-Type": "application/json"}
+    data = (body[at : at + 10_000] for at in range(0, size, 10_000)) if chunked else body
+    try:
+        answer = requests.post(one.url + "/api/users/login", data=data, headers=headers, timeout=20)
+    except requests.ConnectionError:  # hung up on while still sending
+        assert status == 413
+        return
+    assert answer.status_code == (413 if chunked and size == MAX_BODY_BYTES else status)
