@@ -24,7 +24,8 @@ serve: install  ## serve, without demo data
 	$(if $(CERT),@test -r "$(CERT)" -a -r "$(KEY)" || { echo "CERT= and KEY= must name files that can be read"; exit 1; })
 	@exec $(BIN)/gunicorn --config tasks_api/gunicorn_conf.py --bind "$(HOST):$(PORT)" $(TLS) wsgi:app
 
-install: $(VENV)/.installed  ## make the virtual environment with what the service needs
+install: $(VENV)/.installed  ## make the virtual environment with what the service needs (EXTRAS=redis,asymmetric)
+	$(if $(EXTRAS),@$(PIP) --constraint constraints.txt --editable '.[$(EXTRAS)]')
 
 seed: install  ## create the embedded database if need be, add demo data if it has no users
 	@$(BIN)/flask --app wsgi db seed

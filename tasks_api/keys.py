@@ -47,7 +47,7 @@ def key_file(path: Path) -> TokenKey:
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
         from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
     except ImportError:
-        raise ValueError("needs the package cryptography: pip install 'tasks-api[asymmetric]'") from None
+        raise ValueError("needs the package cryptography: make install EXTRAS=asymmetric") from None
     text = path.read_bytes()
     try:
         private: Any = load_pem_private_key(text, None) if b"PRIVATE KEY" in text else None

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from flask import Flask, request
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
+from limits.errors import ConfigurationError
 
 from .clock import now
-from .config import Settings, settings
+from .config import ConfigError, Settings, settings
 from .errors import RATE_LIMITED, ApiError
 from .events import security_event
 
@@ -21,10 +22,18 @@ limiter = Limiter(key_func=client_address, strategy="fixed-window", in_memory_fa
 
 
 def init_limits(app: Flask, values: Settings) -> None:
-    """Count attempts where the settings say."""
+    """Count attempts where the settings say.
+
+    Raises:
+        ConfigError: the package for that place is missing.
+    """
     app.config["RATELIMIT_ENABLED"] = values.ratelimit_enabled
     app.config["RATELIMIT_STORAGE_URI"] = values.ratelimit_storage_uri
-    limiter.init_app(app)
+    try:
+        limiter.init_app(app)
+    except ConfigurationError:
+        advice = "needs a package that is not installed; for Redis: make install EXTRAS=redis"
+        raise ConfigError(f"TASKS_RATELIMIT_STORAGE_URI {advice}") from None
 
 
 def refuse_guessing(account: str, address: str | None, signed_in_here: Callable[[], bool]) -> None:

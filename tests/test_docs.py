@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
 from tasks_api import errors
+from tasks_api.config import ROOT
 
 
 @pytest.fixture
@@ -23,6 +24,19 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for method, operation in methods.items()
         if method in ("get", "post", "put", "patch", "delete")
     }
+
+
+def test_every_test_that_the_security_page_names_is_there() -> None:
+    page = (ROOT / "SECURITY.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 20
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not {name for name in named if f"def {name}(" not in sources}
+    for path in set(re.findall(r"`((?:\w+/)?\w+\.py)`", page)):
+        assert (ROOT / "tasks_api" / path).is_file(), path
+    events = "".join(path.read_text() for path in (ROOT / "tasks_api").rglob("*.py"))
+    for event in re.findall(r"`([a-z]+_[a-z_]+)`", page.split("## Log and alerts")[1].split("Alert on")[0]):
+        assert f'"{event}"' in events, event
 
 
 def test_it_is_valid_openapi_3_1(document: dict[str, Any]) -> None:

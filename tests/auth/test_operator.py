@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from tasks_api.auth import service
 from tasks_api.clock import now
+from tasks_api.config import ROOT
 from tasks_api.database import db
 from tasks_api.models import RefreshToken
 
@@ -35,6 +36,14 @@ def test_users_are_listed_with_their_sessions(anna: Person, bertil: Person, comm
         ("anna@example.com", "Anna Andersson", "active", "2"),
         ("bertil@example.com", "Anna Andersson", "inactive", "0"),
     ]
+
+
+def test_the_readmes_commands_work(app: Flask, anna: Person, command: Command) -> None:
+    listed = (ROOT / "README.md").read_text().split("What an operator does for people")[1].split("```")[1]
+    lines = [line.split("#")[0].split() for line in listed.splitlines()[1:]]
+    assert len(lines) == 6
+    for words in lines:
+        command(*words, types="brand new one\nbrand new one\n" if "set-password" in words else None)
 
 
 def test_names_cannot_write_to_the_terminal(person: Callable[[str], Person], command: Command) -> None:
