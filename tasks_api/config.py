@@ -219,7 +219,7 @@ class Settings:
     ratelimit_storage_uri: str = _setting(
         "memory://",
         _storage_uri,
-        "where attempts are counted: in each process, or `redis://...` for all of them (`make install EXTRAS=redis`)",
+        "where attempts are counted: in each process, or `redis://...` for all (`make install EXTRAS=redis`)",
     )
     ratelimit_login: str = _setting("60 per minute", _rate_limit, "logins per client address")
     ratelimit_login_failures: str = _setting(
