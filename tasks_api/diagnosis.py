@@ -159,7 +159,7 @@ def _host(url: URL) -> str:
 
 
 def _driver_advice(driver: str) -> str:
-    install = "install it (pip install mssql-python-odbc, or Microsoft's package msodbcsql18)"
+    install = "install it (make install EXTRAS=sqlserver, or Microsoft's package msodbcsql18)"
     if not Path(driver).is_file():
         return f"there is no ODBC driver called {driver}: {install}"
     try:
