@@ -25,6 +25,7 @@ from typing import Any
 from sqlalchemy import event
 
 from tasks_api import create_app, sqlserver
+from tasks_api.address import address
 from tasks_api.config import Settings
 from tasks_api.database import db
 from tests.conftest import FAST, PASSWORD, Databases, Person, serving
@@ -132,7 +133,7 @@ class Loop:
 
 def statements_and_round_trips(databases: Databases, folder: Path) -> dict[str, list[str]]:
     """Print them for each route, and return the statements."""
-    url = sqlserver.address(databases.settings(folder)["TASKS_DATABASE_URL"])
+    url = address(databases.settings(folder)["TASKS_DATABASE_URL"])
     with Relay(url.host or "", url.port or 1433) as relay:
         way = url.set(host="127.0.0.1", port=relay.port).update_query_dict({"encrypt": "no"})
         environ = FAST | {"TASKS_UPGRADE_ON_START": "true", "TASKS_LOG_LEVEL": "ERROR", "TASKS_MAX_SESSIONS": "2"}
@@ -199,7 +200,7 @@ def main(seconds: float) -> None:
         settings = {name.removeprefix("TASKS_"): value for name, value in databases.settings(folder).items()}
         live = stack.enter_context(serving(folder, WORKERS=str(os.cpu_count()), LOG_LEVEL="WARNING", **settings))
         people = [Caller(live.url, f"bench{n}@example.com") for n in range(CLIENTS)]
-        url = sqlserver.address(settings["DATABASE_URL"])
+        url = address(settings["DATABASE_URL"])
         loops = [Loop(url, statements, f"bench{n}@example.com") for n in range(CLIENTS)]
         for loop in loops:
             stack.callback(loop.connection.close)

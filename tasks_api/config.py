@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
 
-from . import sqlserver
+from .address import address
 from .keys import MIN_KEY_BYTES, TokenKey, generated_key, key_file, secret_key
 
 PREFIX = "TASKS_"
@@ -127,7 +127,7 @@ def _storage_uri(value: object) -> str:
 def _database_url(value: object) -> URL:
     text = _text(value)
     if not text.startswith("sqlite"):
-        return sqlserver.address(text)
+        return address(text)
     try:
         url = make_url(text)
     except ArgumentError:

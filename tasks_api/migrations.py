@@ -60,7 +60,7 @@ def create(url: URL) -> list[str]:
     """Make a database on SQL Server, if it is not there.
 
     Args:
-        url: its address, as ``sqlserver.address`` gives it.
+        url: its address, as ``address.address`` gives it.
 
     Returns:
         What the server refused of ``000_create_database.sql`` after the database was there.

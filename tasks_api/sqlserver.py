@@ -1,4 +1,4 @@
-"""The way to SQL Server: its address in each usual spelling, the ODBC driver, connections, error numbers.
+"""The way to SQL Server: the ODBC driver, the connection string, connections, error numbers.
 
 pyodbc is imported where it is used: it needs unixODBC, which nobody needs who stays on SQLite.
 """
@@ -7,13 +7,11 @@ import platform
 import re
 import sys
 import threading
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
 if TYPE_CHECKING:
     import pyodbc
@@ -25,77 +23,9 @@ QUERY_SECONDS = 7  # how long it may work on one statement; a server that says n
 MICROSOFT = "ODBC Driver 18 for SQL Server"
 UNTRUSTED_FREETDS = "FreeTDS cannot check the server's certificate"
 
-_MICROSOFTS = re.compile(r"(?:ODBC Driver |SQL Server Native Client )?(\d*)[\d.]*(?: for )?(?:SQL Server)?")
+_MICROSOFTS = re.compile(r"(ODBC Driver [\d.]+ for )?SQL Server( Native Client [\d.]+)?")
 _INSTALLED = re.compile(r"ODBC Driver (\d+) for SQL Server")
 _FREETDS = re.compile("freetds|tdsodbc", re.IGNORECASE)
-_SERVER = re.compile(
-    r"(?:tcp:)?\s*(?:(?P<name>[^,:]*?)(?:\s*[,:]\s*(?P<port>\d+))?|\[?(?P<ip6>[^],]*:[^],]*:[^],]*?)\]?(?:\s*,\s*(?P<port6>\d+))?)\s*",
-    re.IGNORECASE,
-)
-_HOST = re.compile(r"[\w.:\\()$-]+")  # with an instance's name
-_KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*")
-# What ends a value: ODBC writes {a}}b} for a}b, ADO.NET "a""b" for a"b; a plain value ends at the semicolon.
-_PAIR = re.compile(
-    r"""\s*([^=;]*?)\s*=\s*(?:\{((?:[^}]|\}\})*)\}|"((?:[^"]|"")*)"|'((?:[^']|'')*)'|((?!\{)[^;]*?))\s*(?:;|$)"""
-)
-
-# ADO.NET's names for ODBC keywords, without blanks and in lower case. "" is the service's own business.
-_SPELLINGS = {
-    "datasource": "server",
-    "addr": "server",
-    "address": "server",
-    "networkaddress": "server",
-    "initialcatalog": "database",
-    "userid": "uid",
-    "user": "uid",
-    "username": "uid",
-    "password": "pwd",
-    "integratedsecurity": "trusted_connection",
-    "applicationname": "app",
-} | dict.fromkeys(
-    (
-        "connecttimeout",
-        "connectiontimeout",
-        "commandtimeout",
-        "multipleactiveresultsets",
-        "mars_connection",
-        "persistsecurityinfo",
-        "pooling",
-        "minpoolsize",
-        "maxpoolsize",
-    ),
-    "",
-)
-# Every other keyword is refused: a misspelt TrustServerCertificate must not be passed over.
-_KNOWN = re.compile(
-    "driver|server|database|uid|pwd|port|app|wsid|language|authentication|encrypt|trustservercertificate|"
-    "trusted_connection|servercertificate|hostnameincertificate|serverspn|applicationintent|multisubnetfailover|"
-    "failover_partner|failoverpartnerspn|connectretrycount|connectretryinterval|keepalive|keepaliveinterval|"
-    "ipaddresspreference|transparentnetworkipresolution|columnencryption|tds_version|odbc_connect"
-)
-_YES_OR_NO = {
-    "true": "yes",
-    "sspi": "yes",
-    "1": "yes",
-    "false": "no",
-    "0": "no",
-    "activedirectorymanagedidentity": "activedirectorymsi",
-}
-_SWITCHES = {
-    "encrypt": ("yes", "no", "mandatory", "optional", "strict"),
-    "trustservercertificate": ("yes", "no"),
-    "trusted_connection": ("yes", "no"),
-    "multisubnetfailover": ("yes", "no"),
-    "transparentnetworkipresolution": ("yes", "no"),
-    "authentication": (
-        "sqlpassword",
-        "activedirectorypassword",
-        "activedirectoryintegrated",
-        "activedirectorymsi",
-        "activedirectoryserviceprincipal",
-    ),
-}
-
 # Error numbers, https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
 DEADLOCK_VICTIM = 1205
 LOCK_TIMEOUT = 1222
@@ -109,34 +39,6 @@ _OPERATORS = frozenset(
     {229, 230, 262, 297, 701, 823, 824, 825, 845, 916, 926, 945, 1101, 1105, 1204, LOCK_TIMEOUT, 3906}
     | {8645, 8651, 9001, 9002, 18452, 18456, 40544}
 )
-
-
-def address(text: str) -> URL:
-    """Read the address of a database on SQL Server.
-
-    Args:
-        text: an SQLAlchemy URL (``mssql://``, ``mssql+pyodbc://``), or an ODBC connection string, whose
-            keywords may have their ADO.NET names, as in ``appsettings.json``.
-
-    Returns:
-        The one form that the service uses: ``mssql+pyodbc`` with server, port, database and login in
-        their places and every other keyword, in lower case, in the query.
-
-    Raises:
-        ValueError: what is wrong. It quotes nothing, for the text holds a password.
-    """
-    if "://" not in text.split("=")[0]:
-        return _from_keywords(_keywords(text))
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise ValueError("must be an SQLAlchemy URL or an ODBC connection string") from None
-    if url.drivername not in ("mssql", "mssql+pyodbc"):
-        raise ValueError("must be a sqlite:// or mssql+pyodbc:// address")
-    query = _read({name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()})
-    if whole := query.pop("odbc_connect", None):
-        return _from_keywords(_keywords(whole))
-    return _complete(url.set(drivername="mssql+pyodbc", query=query))
 
 
 def connection_string(url: URL) -> str:
@@ -170,7 +72,7 @@ def connect(url: URL, query_seconds: int = QUERY_SECONDS, login_seconds: int = L
     """Open a connection in autocommit mode on which no statement waits for ever.
 
     Args:
-        url: as ``address`` gives it.
+        url: as ``address.address`` gives it.
         query_seconds: how long the server may work on one statement; 0: for ever.
         login_seconds: how long it may take to let us in.
 
@@ -307,76 +209,6 @@ def _carried_driver() -> Path | None:
         folders = [f"linux/{family}/{machine}", f"linux/alpine/{machine}"]
     found = [path for folder in folders for path in sorted(Path(get_libs_dir(), folder, "lib").glob("libmsodbcsql*"))]
     return found[0] if found else None
-
-
-def _keywords(text: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    position = 0
-    text = text.strip().strip(";")
-    while position < len(text):
-        found = _PAIR.match(text, position)
-        if not found or not _KEYWORD.fullmatch(found[1]):
-            raise ValueError("must be an SQLAlchemy URL or an ODBC connection string: Keyword=value;Keyword=value")
-        braced, double, single, plain = found.group(2, 3, 4, 5)
-        if braced is not None:
-            value = braced.replace("}}", "}")
-        elif double is not None:
-            value = double.replace('""', '"')
-        elif single is not None:
-            value = single.replace("''", "'")
-        else:
-            value = plain
-        pairs[found[1]] = value
-        position = found.end()
-    return _read(pairs)
-
-
-def _read(pairs: Mapping[str, str]) -> dict[str, str]:
-    """One spelling of each keyword and switch, without those that are the service's own business."""
-    known: dict[str, str] = {}
-    for spelt, value in pairs.items():
-        folded = spelt.lower().replace(" ", "")
-        name = _SPELLINGS.get(folded, folded)
-        if name in _SWITCHES:
-            value = value.lower().replace(" ", "")
-            value = _YES_OR_NO.get(value, value)
-            if value not in _SWITCHES[name]:
-                raise ValueError(f"must have {' or '.join(_SWITCHES[name])} for {name}")
-        if name and not _KNOWN.fullmatch(name):  # it is not quoted: it may be the rest of a password
-            raise ValueError("has a keyword that SQL Server's driver does not know")
-        if name:
-            known[name] = value
-    return known
-
-
-def _from_keywords(pairs: dict[str, str]) -> URL:
-    server = pairs.pop("server", "").replace("\\\\", "\\")  # as JSON has it
-    found = _SERVER.fullmatch(server)
-    port = pairs.pop("port", None) or (found and (found["port"] or found["port6"]))
-    if not found or not (port or "0").isdecimal():
-        raise ValueError("must have a number after the comma in Server=host,port")
-    url = URL.create(
-        "mssql+pyodbc",
-        username=pairs.pop("uid", None) or None,
-        password=pairs.pop("pwd", None),
-        host=re.sub(r"^(\.|\(local\))(?=\\|$)", "localhost", found["name"] or found["ip6"] or "") or None,
-        port=int(port) if port else None,
-        database=pairs.pop("database", None) or None,
-        query=pairs,
-    )
-    return _complete(url)
-
-
-def _complete(url: URL) -> URL:
-    if not url.host:
-        raise ValueError("must name a server, and not by a DSN")
-    if not url.database:
-        raise ValueError("must name a database")
-    if not _HOST.fullmatch(url.host):
-        raise ValueError("must percent-encode special characters of user and password: @ is %40")
-    if url.host.lower().startswith("(localdb)"):
-        raise ValueError("names (localdb), which only programs on the same Windows machine can reach")
-    return url
 
 
 def _quoted(value: str) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL
 from werkzeug.test import TestResponse
 
 from tasks_api import create_app, migrations, sqlserver
+from tasks_api.address import address
 from tasks_api.config import ROOT, Settings
 from tasks_api.database import db
 
@@ -53,7 +54,7 @@ class Databases:
         return {"TASKS_DATABASE_URL": url.render_as_string(hide_password=False), "TASKS_UPGRADE_ON_START": "true"}
 
     def create(self, instance: Path) -> URL:
-        url = sqlserver.address(self.server).set(database=f"TasksTest_{os.getpid()}_{len(self.urls)}")
+        url = address(self.server).set(database=f"TasksTest_{os.getpid()}_{len(self.urls)}")
         self.urls[instance] = url
         migrations.create(url)
         return url

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects import mssql
 
 from tasks_api import migrations, sqlserver
+from tasks_api.address import address
 from tasks_api.clock import to_smalldatetime
 from tasks_api.config import ROOT
 from tasks_api.database import db
@@ -58,12 +59,12 @@ def test_check_says_how_the_database_is(tmp_path: Path) -> None:
     ]
     assert re.search(r"driver +\S*(msodbcsql|tdsodbc)\S* \d", said)
     assert "schema      current" in said
-    url = sqlserver.address(databases.server)
+    url = address(databases.server)
     assert str(url.password) not in said
 
 
 def changed(**changes: Any) -> str:
-    url = sqlserver.address(databases.server).set(**changes)
+    url = address(databases.server).set(**changes)
     return url.render_as_string(hide_password=False)
 
 
@@ -81,7 +82,7 @@ def test_check_explains_a_missing_database(tmp_path: Path) -> None:
 
 
 def test_check_explains_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
-    url = sqlserver.address(databases.server)
+    url = address(databases.server)
     query = {name: value for name, value in url.query.items() if name != "trustservercertificate"}
     code, said = output(flask(tmp_path, "check", DATABASE_URL=changed(query=query)))
     if code == 0:
@@ -99,7 +100,7 @@ def test_create_is_harmless_when_repeated(tmp_path: Path) -> None:
 
 def test_any_name_makes_a_database_and_nothing_else() -> None:
     name = "Tasks'Test ö"
-    url = sqlserver.address(changed(database=name))
+    url = address(changed(database=name))
     migrations.create(url)
     with closing(sqlserver.connect(url.set(database="master"))) as connection:
         connection.execute(f"DROP DATABASE [{name}]")
@@ -136,7 +137,7 @@ def test_the_readmes_login_has_what_the_service_needs_and_no_more(tmp_path: Path
             code, said = output(flask(tmp_path, "check", DATABASE_URL=service))
             assert code == 1
             assert "missing: DELETE on Task" in said
-            with closing(sqlserver.connect(sqlserver.address(service))) as limited:
+            with closing(sqlserver.connect(address(service))) as limited:
                 for forbidden in ("CREATE TABLE X (Id int)", "DROP TABLE Task", "DELETE FROM SchemaVersion"):
                     with pytest.raises(Exception, match=r"(?i)permission|must be owner"):
                         limited.execute(forbidden)

@@ -14,6 +14,7 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from tasks_api import sqlserver
+from tasks_api.address import address
 from tasks_api.database import POOL_SECONDS, db
 
 from .conftest import PASSWORD, Live, MakeApp, Person, databases, needs_server, serving
@@ -26,15 +27,14 @@ SLOWEST = 3 * sqlserver.QUERY_SECONDS + POOL_SECONDS + 3  # seconds
 
 @pytest.fixture
 def relay() -> Iterator[Relay]:
-    url = sqlserver.address(databases.server)
+    url = address(databases.server)
     with Relay(url.host or "", url.port or 1433) as way:
         yield way
 
 
 def through(relay: Relay, instance: Path) -> dict[str, str]:
     """Settings that lead to the database of ``instance`` by way of ``relay``."""
-    address = databases.settings(instance)["TASKS_DATABASE_URL"]
-    url = sqlserver.address(address).set(host="127.0.0.1", port=relay.port)
+    url = address(databases.settings(instance)["TASKS_DATABASE_URL"]).set(host="127.0.0.1", port=relay.port)
     return {"DATABASE_URL": url.render_as_string(hide_password=False)}
 
 

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 
 from tasks_api import create_app, diagnosis, sqlserver
+from tasks_api.address import address
 from tasks_api.config import ConfigError, Settings
 
 from .conftest import problem
@@ -35,12 +36,12 @@ SAME = "mssql+pyodbc://tasks:secret@db.example.com:1433/TasksDb"
     ],
 )
 def test_every_spelling_of_an_address_means_the_same(text: str) -> None:
-    url = sqlserver.address(text).difference_update_query(["driver"])
+    url = address(text).difference_update_query(["driver"])
     assert url.render_as_string(hide_password=False) == SAME
 
 
 def test_the_address_in_the_originals_appsettings_is_understood() -> None:
-    url = sqlserver.address(
+    url = address(
         "Server=Home\\SQLEXPRESS;Database=TasksDb;Trusted_Connection=True;TrustServerCertificate=True;"
         "MultipleActiveResultSets=True"
     )
@@ -54,9 +55,9 @@ def test_the_address_in_the_originals_appsettings_is_understood() -> None:
 @pytest.mark.parametrize("password", ["a;b", "a}b", "{a}", "a=b", "'\"", " a ", "å@/:?#%", "}};PWD=x"])
 def test_a_password_may_have_any_character(password: str) -> None:
     braced = password.replace("}", "}}")
-    url = sqlserver.address(f"Server=db;Database=TasksDb;UID=tasks;PWD={{{braced}}};Driver=D")
+    url = address(f"Server=db;Database=TasksDb;UID=tasks;PWD={{{braced}}};Driver=D")
     assert url.password == password
-    again = sqlserver.address(sqlserver.connection_string(url))
+    again = address(sqlserver.connection_string(url))
     assert (again.password, again.host, again.database) == (password, "db", "TasksDb")
 
 
@@ -103,13 +104,13 @@ def test_an_address_that_cannot_be_used_is_refused_without_its_password(tmp_path
     ],
 )
 def test_a_server_is_named_in_many_ways(server: str, host: str, port: int | None) -> None:
-    url = sqlserver.address(f"Server={server};Database=TasksDb")
+    url = address(f"Server={server};Database=TasksDb")
     assert (url.host, url.port) == (host, port)
 
 
 @pytest.mark.parametrize("named", ["SQL Server", "ODBC Driver 13 for SQL Server", "SQL Server Native Client 11.0"])
 def test_a_driver_of_microsofts_that_is_not_here_is_replaced(server: FakePyodbc, named: str) -> None:
-    url = sqlserver.address(SAME).update_query_dict({"driver": named})
+    url = address(SAME).update_query_dict({"driver": named})
     assert "Driver={ODBC Driver 18 for SQL Server};" in sqlserver.connection_string(url)
 
 
@@ -122,7 +123,7 @@ def test_the_settings_do_not_show_their_secrets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("said", "encrypt", "freetds"), [("", "yes", "require"), ("?encrypt=false", "no", "off")])
 def test_the_connection_is_encrypted_unless_told_otherwise(said: str, encrypt: str, freetds: str) -> None:
-    url = sqlserver.address(SAME + said)
+    url = address(SAME + said)
     assert f"Encrypt={encrypt};" in sqlserver.connection_string(url.update_query_dict({"driver": "D"})) + ";"
     assert f"Encryption={freetds};" in sqlserver.connection_string(url.update_query_dict({"driver": "FreeTDS"})) + ";"
 
@@ -234,7 +235,7 @@ def test_while_the_server_is_away_one_thread_tries_and_the_rest_are_told(monkeyp
         return answer
 
     monkeypatch.setattr(sqlserver, "connect", connect)
-    connector = sqlserver.Connector(sqlserver.address(SAME))
+    connector = sqlserver.Connector(address(SAME))
     with pytest.raises(OSError, match="away"):
         connector()
     with ThreadPoolExecutor(1) as pool:
@@ -274,7 +275,7 @@ def db_command(app: Flask, name: str) -> tuple[int, str]:
 
 
 def test_a_connection_waits_for_nothing_for_ever(server: FakePyodbc) -> None:
-    sqlserver.connect(sqlserver.address(SAME))
+    sqlserver.connect(address(SAME))
     assert "Encrypt=yes" in server.connected[0]
     assert server.pooling is False
     assert server.timeout == sqlserver.QUERY_SECONDS
@@ -285,7 +286,7 @@ def test_a_connection_waits_for_nothing_for_ever(server: FakePyodbc) -> None:
 @pytest.mark.parametrize("query", ["", "?trustservercertificate=yes"])
 def test_freetds_is_not_trusted_with_an_unchecked_certificate(server: FakePyodbc, query: str) -> None:
     server.drivers = lambda: ["FreeTDS"]  # type: ignore[method-assign]
-    url = sqlserver.address(SAME + query).update_query_dict({"driver": "FreeTDS"})
+    url = address(SAME + query).update_query_dict({"driver": "FreeTDS"})
     if query:
         sqlserver.connect(url)
     else:
