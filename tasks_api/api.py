@@ -18,6 +18,7 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import fields
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException
 
 from .clock import to_smalldatetime
 from .errors import TOO_LARGE, UNSUPPORTED, ApiError, Problem
@@ -131,7 +132,12 @@ class Parser(FlaskParser):
         """The request's JSON object."""
         wanted = cast(RequestSchema, schema)
         problem = wanted.problem
-        body = req.get_data()
+        try:
+            body = req.get_data()
+        except HTTPException:
+            raise
+        except Exception:  # the server's own: chunks that are none, a client that went away
+            raise ApiError(problem, "The body could not be read.") from None
         if req.content_length is None and len(body) >= (req.max_content_length or 0):
             raise ApiError(TOO_LARGE)  # sent in chunks, and cut off by Werkzeug without a word
         if not body:
