@@ -10,6 +10,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -94,10 +95,13 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "do_connect")
     def create_private(_dialect: Any, _record: Any, arguments: list[str], _keywords: Any) -> None:
-        # SQLite gives its -wal and -shm files the mode of the database itself.
+        # SQLite gives its -wal and -shm files the mode of the database itself. A file that is there is not touched:
+        # to close it once would drop all the locks that this process has on it, and another process would think
+        # itself alone.
         try:
             Path(arguments[0]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(arguments[0], os.O_CREAT | os.O_RDWR, 0o600))
+            with suppress(FileExistsError):
+                os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except OSError as error:
             raise sqlite3.OperationalError(f"{arguments[0]}: {error.strerror}") from error
 

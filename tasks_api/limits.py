@@ -1,6 +1,8 @@
 """How often one may try: per client address on routes, per account on passwords."""
 
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from typing import NoReturn
 
 from flask import Flask, request
 from flask_limiter import Limiter
@@ -14,8 +16,12 @@ from .events import security_event
 
 
 def client_address() -> str:
-    """Whom a route's limit counts."""
-    return request.remote_addr or "unknown"
+    """Whom a route's limit counts: an address, or the /64 that one IPv6 subscriber has all to himself."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    return str(ip_network((address, 64), strict=False) if address.version == 6 else address)
 
 
 limiter = Limiter(key_func=client_address, strategy="fixed-window", in_memory_fallback_enabled=True)
@@ -52,9 +58,25 @@ def refuse_guessing(account: str, address: str | None, signed_in_here: Callable[
     """
     for limit, *key in _failure_limits(account, address):
         if not limiter.limiter.test(limit, *key) and not (key == ["account", account] and signed_in_here()):
-            security_event("rate_limited", limit=str(limit))
-            reset = limiter.limiter.get_window_stats(limit, *key).reset_time
-            raise ApiError(RATE_LIMITED, retry_after=round(reset - now().timestamp()))
+            _refuse(limit, *key)
+
+
+def refuse_refreshing() -> None:
+    """Count a refused refresh of the request's client address.
+
+    Raises:
+        ApiError: RATE_LIMITED, there were too many.
+    """
+    if settings.ratelimit_enabled:
+        for limit in parse_many(settings.ratelimit_refresh):
+            if not limiter.limiter.hit(limit, "refresh", client_address()):
+                _refuse(limit, "refresh", client_address())
+
+
+def _refuse(limit: RateLimitItem, *key: str) -> NoReturn:
+    security_event("rate_limited", limit=str(limit))
+    reset = limiter.limiter.get_window_stats(limit, *key).reset_time
+    raise ApiError(RATE_LIMITED, retry_after=round(reset - now().timestamp()))
 
 
 def count_wrong_password(account: str, address: str | None) -> None:

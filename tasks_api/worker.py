@@ -3,6 +3,8 @@
 import re
 import socket
 import time
+from collections import deque
+from enum import Enum
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -12,9 +14,9 @@ from gunicorn.workers.gthread import ThreadWorker
 from .web import MAX_BODY_BYTES
 
 ARRIVAL_SECONDS = 10  # how long a request may take to arrive
-_MAX_HEAD_BYTES = 32 * 1024  # more than gunicorn's limits let pass
-_MAX_CHUNKED_BYTES = 8 * MAX_BODY_BYTES  # chunks of one byte each take six
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,10})[ \t]*\r\n", re.IGNORECASE)
+# Where patience ends: chunks of one byte each take six, and a head is much smaller.
+_MAX_SEEN_BYTES = 8 * MAX_BODY_BYTES
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,10})[ \t]*\r\n", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)[^\r\n]*\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:", re.IGNORECASE)
@@ -28,35 +30,66 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     TLS nothing can be seen before it is decrypted: there a proxy in front has to do it.
     """
 
+    pending_conns: deque[Any]
+
     def enqueue_req(self, conn: Any) -> None:
         """Submit the connection's request to a thread, or wait for the rest of it."""
         missing = _missing(conn)
-        if not missing:
-            conn.deadline, conn.continued = None, False
+        if missing is _Missing.NOTHING:
+            conn.deadline, conn.seen, conn.continued = None, 0, False
             super().enqueue_req(conn)
             return
-        conn.deadline = getattr(conn, "deadline", None) or time.monotonic() + ARRIVAL_SECONDS
+        now = time.monotonic()
+        conn.deadline = getattr(conn, "deadline", None) or now + ARRIVAL_SECONDS
+        if missing is _Missing.FOR_EVER or now >= conn.deadline:
+            self.nr_conns -= 1
+            conn.close()
+            return
         conn.timeout = conn.deadline
         conn.sock.setblocking(False)
-        self.pending_conns.append(conn)  # gunicorn closes those whose time has come
+        # In the order of their deadlines, which gunicorn counts on when it closes those whose time has come.
+        self.pending_conns.append(conn)
+        if len(self.pending_conns) > 1 and self.pending_conns[-2].timeout > conn.timeout:
+            self.pending_conns = deque(sorted(self.pending_conns, key=lambda pending: pending.timeout))
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
 
-def _missing(conn: Any) -> bool:
+class _Missing(Enum):
+    """What has to come before a thread can answer."""
+
+    NOTHING = 0
+    SOMETHING = 1
+    FOR_EVER = 2
+
+
+def _missing(conn: Any) -> _Missing:
     """Whether more has to come; if so, the socket becomes readable when it does."""
-    if conn.cfg.is_ssl or (conn.parser and conn.parser.unreader.buf.getvalue()):
-        return False
+    if conn.cfg.is_ssl:
+        return _Missing.NOTHING
+    before, waited = getattr(conn, "seen", 0), getattr(conn, "deadline", None) is not None
     try:
-        seen = conn.sock.recv(_MAX_HEAD_BYTES + _MAX_CHUNKED_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        missing = bool(seen) and not is_whole(seen)
-        if missing and _EXPECT.search(seen) and b"\r\n\r\n" in seen and not getattr(conn, "continued", False):
-            conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-            conn.continued = True
+        seen = conn.sock.recv(_MAX_SEEN_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
-        seen, missing = b"", True
+        seen = b""
     except OSError:
-        return False
-    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(seen) + 1 if missing else 1)
+        return _Missing.NOTHING
+    else:
+        if not seen or (waited and len(seen) == before):  # the end of what the client sends is readable too
+            return _Missing.FOR_EVER if waited else _Missing.NOTHING
+    begun = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + seen  # of what came with the last request
+    if len(seen) >= _MAX_SEEN_BYTES:
+        return _Missing.FOR_EVER
+    missing = _Missing.NOTHING if is_whole(begun) else _Missing.SOMETHING
+    if (
+        missing is _Missing.SOMETHING
+        and _EXPECT.search(begun)
+        and b"\r\n\r\n" in begun
+        and not getattr(conn, "continued", False)
+    ):
+        conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        conn.continued = True
+    conn.seen = len(seen)
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(seen) + 1 if missing is _Missing.SOMETHING else 1)
     return missing
 
 
@@ -64,7 +97,7 @@ def is_whole(seen: bytes) -> bool:
     """Whether ``seen`` begins with all of a request, or with one that will be refused as soon as it is read."""
     head, end, body = seen.partition(b"\r\n\r\n")
     if not end:
-        return len(seen) >= _MAX_HEAD_BYTES
+        return False
     head += b"\r\n"
     if _CHUNKED.search(head):
         return _chunks_end(body)
@@ -81,4 +114,4 @@ def _chunks_end(body: bytes) -> bool:
         decoded += min(size, len(body) - chunk.end())
         at = min(chunk.end() + size + 2, len(body) + 1)
     broken = b"\r\n" in body[at:]  # a line that begins no chunk
-    return broken or decoded > MAX_BODY_BYTES or len(body) >= _MAX_CHUNKED_BYTES
+    return broken or decoded > MAX_BODY_BYTES

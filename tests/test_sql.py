@@ -152,6 +152,20 @@ def test_the_database_is_its_owners_alone(app: Flask, anna: Person, tmp_path: Pa
     assert set(modes.values()) == {0o600}
 
 
+@embedded_only
+def test_another_process_leaves_the_service_its_database(app: Flask, anna: Person, tmp_path: Path) -> None:
+    """A process that thinks itself alone with the file would delete what the service writes to."""
+    with app.app_context():
+        connections = [db.engine.connect() for _ in range(3)]  # each once looked at the file
+    log = tmp_path / "instance" / "tasks.db-wal"
+    before = log.stat().st_ino
+    other = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT 1 FROM Task').fetchall())"
+    subprocess.run([sys.executable, "-c", other, str(tmp_path / "instance" / "tasks.db")], check=True, timeout=30)
+    assert log.stat().st_ino == before
+    for connection in connections:
+        connection.close()
+
+
 def test_an_upgrade_happens_once(make_app: MakeApp) -> None:
     app = make_app(UPGRADE_ON_START="false")
     settings = app.extensions["settings"]

@@ -163,7 +163,7 @@ def test_guessing_from_everywhere_locks_nobody_out_where_they_are_signed_in(make
     assert anna.log_in().status_code == 200
 
 
-def test_only_refused_refreshes_count_and_ask_back_within_the_window(make_app: MakeApp) -> None:
+def test_only_refused_refreshes_count_and_a_good_token_is_never_held_up(make_app: MakeApp) -> None:
     app = make_app(RATELIMIT_ENABLED="true", RATELIMIT_REFRESH="2 per minute")
     anna = Person(app.test_client())
     anna.sign_up()
@@ -172,9 +172,17 @@ def test_only_refused_refreshes_count_and_ask_back_within_the_window(make_app: M
         assert anna.keep(anna.refreshed()).status_code == 200
     for _ in range(2):
         problem(anna.refreshed("x"), 400, "invalid_grant")
-    answer = anna.refreshed()
+    answer = anna.refreshed("x")
     problem(answer, 429, "rate_limited")
     assert 1 <= int(answer.headers["Retry-After"]) < 10
+    assert anna.keep(anna.refreshed()).status_code == 200
+
+
+def test_an_ipv6_subscriber_is_one_client(make_app: MakeApp) -> None:
+    app = make_app(RATELIMIT_ENABLED="true", RATELIMIT_LOGIN="2 per hour")
+    codes = [guess(app, f"2001:db8::{n}").status_code for n in range(3)]
+    assert codes == [401, 401, 429]
+    assert guess(app, "2001:db8:0:1::1").status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import requests
@@ -38,7 +39,9 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", False),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", True),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", True),
-        (HEAD + b"X: " + b"y" * 32_768, True),
+        (HEAD + b"X: " + b"y" * 32_768, False),
+        (HEAD + b"Content-Length: 00000000000050\r\n\r\n{", False),
+        (HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{", True),
     ],
 )
 def test_a_request_is_whole_when_its_body_is(seen: bytes, whole: bool) -> None:
@@ -66,18 +69,44 @@ def answered(client: socket.socket, end: bytes) -> bytes:
     return answer
 
 
+def processor_seconds(live: Live) -> float:
+    children = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text().split()
+    return sum(sum(map(int, Path(f"/proc/{child}/stat").read_text().split()[13:15])) for child in children) / 100
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_client_that_goes_away_in_the_middle_costs_nothing(one: Live, half: bool) -> None:
+    with ExitStack() as stack:
+        for _ in range(5):
+            client = stack.enter_context(connect(one))
+            client.sendall(HEAD)
+            time.sleep(0.1)
+            if half:
+                client.shutdown(socket.SHUT_WR)
+            else:
+                client.close()
+        before = processor_seconds(one)
+        time.sleep(2)
+        assert processor_seconds(one) - before < 0.5
+
+
 slowly = (
     b"X: ",
     b"Content-Length: 50\r\n\r\n{",
     b"Transfer-Encoding: chunked\r\n\r\nFFFF\r\n\r\n0\r\n\r\n",
     b"Content-Length: 50\r\nExpect: 100-continue\r\n\r\n",
     b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 11_000,
+    b"Content-Length: 00000000050\r\n\r\n{",
+    (b"X: " + b"y" * 8_000 + b"\r\n") * 5,
+    b"Content-Length: 0\r\n\r\nGET /health/li",  # a second request behind a whole one
 )
 
 
 def test_slow_clients_starve_nobody_and_are_hung_up_on(one: Live) -> None:
     with ExitStack() as stack:
-        slow = [stack.enter_context(connect(one)) for _ in range(30)]
+        slow = [stack.enter_context(connect(one)) for _ in range(40)]
         started = time.monotonic()
         for number, client in enumerate(slow):
             client.sendall(HEAD + slowly[number % len(slowly)])

@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import cache
 from hashlib import pbkdf2_hmac
+from unicodedata import category, normalize
 
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
@@ -19,6 +20,7 @@ SALT_BYTES = 32
 MIN_LENGTH = 8
 MAX_LENGTH = 256
 _SCHEME = "pbkdf2-sha256"
+_ROWS = [row[::step] for row in ("abcdefghijklmnopqrstuvwxyz", "0123456789" * 2) for step in (1, -1)]
 
 
 def weakness(password: str, email: str, first_name: str, last_name: str) -> str | None:
@@ -27,10 +29,13 @@ def weakness(password: str, email: str, first_name: str, last_name: str) -> str 
     Source: NIST SP 800-63B, section 3.1.1.2.
     """
     folded = password.casefold()
+    plain = "".join(c for c in normalize("NFKC", folded).strip() if category(c) != "Cf")  # as it looks
     names = (first_name, last_name, f"{first_name} {last_name}", f"{first_name}{last_name}")
     if len(password.encode("utf-16-le")) // 2 < MIN_LENGTH:  # as nvarchar and .NET count
         return f"The password needs at least {MIN_LENGTH} characters."
-    if folded in _common_passwords():
+    if len(set(plain)) <= 1 or any(plain in row for row in _ROWS):
+        return "The password is one character or one row of characters: whoever guesses tries that first."
+    if plain in _common_passwords():
         return "This password is one of the most common ones: whoever guesses tries it first."
     if folded in {email.casefold(), email.partition("@")[0].casefold()}:
         return "The password must not be your email address."
@@ -41,7 +46,7 @@ def weakness(password: str, email: str, first_name: str, last_name: str) -> str 
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    return frozenset(FREQUENCY_LISTS["passwords"])
+    return frozenset(FREQUENCY_LISTS["passwords"]) | {"tasks-demo-2026"}  # which README tells everybody
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ..errors import (
     UNSUPPORTED,
     ApiError,
 )
-from ..limits import limiter
+from ..limits import limiter, refuse_refreshing
 from . import service
 from .access import authenticate, bearer_required, caller, issue
 from .schemas import (
@@ -90,13 +90,16 @@ def log_in(body: dict[str, Any]) -> Any:
 @users.arguments(RefreshRequest)
 @users.response(200, TokenResponse)
 @users.errors(R01, INVALID_GRANT, RATE_LIMITED, *BODY)
-@limiter.limit(lambda: settings.ratelimit_refresh, deduct_when=lambda response: response.status_code == 400)
 def refresh(body: dict[str, Any]) -> Any:
     """Refresh: the refresh token is used up, the answer has the next one.
 
     A token that was used a moment ago is answered with the same successor; an older one ends the session.
     """
-    return _tokens(service.refresh(body["refresh_token"], body["user_id"], _device()))
+    try:
+        return _tokens(service.refresh(body["refresh_token"], body["user_id"], _device()))
+    except ApiError:  # a good token is never held up: nobody guesses one
+        refuse_refreshing()
+        raise
 
 
 @users.post("/logout")

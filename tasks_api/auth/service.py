@@ -165,6 +165,7 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
     Raises:
         ApiError: L02 for an unknown email, a wrong password and an inactive user alike; RATE_LIMITED.
     """
+    email = email.rstrip(" ")  # SQL Server does not tell them apart, and no counter shall
     user = db.session.execute(_credentials().where(User.email == email)).first()
     account = (user.email if user else email).casefold()
     _refuse_guessing(account, user, device)
