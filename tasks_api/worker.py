@@ -34,7 +34,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         """Submit the connection's request to a thread, or wait for the rest of it."""
-        missing = _missing(conn)
+        try:
+            missing = _missing(conn)
+        except Exception as error:  # of one connection, and no reason to lose the worker
+            self.log.debug("Closing connection. %s", error)
+            missing = _Missing.FOR_EVER
         if missing is _Missing.NOTHING:
             conn.deadline, conn.seen, conn.continued = None, 0, False
             super().enqueue_req(conn)
@@ -71,8 +75,6 @@ def _missing(conn: Any) -> _Missing:
         seen = conn.sock.recv(_MAX_SEEN_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         seen = b""
-    except OSError:
-        return _Missing.NOTHING
     else:
         if not seen or (waited and len(seen) == before):  # the end of what the client sends is readable too
             return _Missing.FOR_EVER if waited else _Missing.NOTHING

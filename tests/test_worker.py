@@ -1,16 +1,19 @@
 """Slow clients: they wait, and nobody waits for them."""
 
+import logging
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import requests
 
 from tasks_api.web import MAX_BODY_BYTES
-from tasks_api.worker import ARRIVAL_SECONDS, is_whole
+from tasks_api.worker import ARRIVAL_SECONDS, Worker, is_whole
 
 from .conftest import Live, serving
 
@@ -67,6 +70,24 @@ def answered(client: socket.socket, end: bytes) -> bytes:
         assert piece, answer
         answer += piece
     return answer
+
+
+def test_trouble_with_one_connection_does_not_end_the_worker() -> None:
+    class Gone:
+        cfg = SimpleNamespace(is_ssl=False)
+        parser = None
+        sock = socket.socket()  # never connected
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    worker: Any = SimpleNamespace(nr_conns=1, log=logging.getLogger("test"))
+    gone = Gone()
+    Worker.enqueue_req(worker, gone)
+    assert gone.closed
+    assert worker.nr_conns == 0
+    gone.sock.close()
 
 
 def processor_seconds(live: Live) -> float:
