@@ -115,19 +115,18 @@ class Loop:
         pbkdf2_hmac("sha256", PASSWORD.encode(), self.salt.encode(), 100_000, 32)
         now, later = self.moments()
         self.sessions.append(uuid.uuid4())
-        find, lock, mine, delete, insert = self.statements["login"]
-        self.run([(find, (self.email,))])
-        self.connection.autocommit = False
-        self.run(
-            [
-                (lock, (self.password, self.salt, self.user, self.password)),
-                (mine, (self.user,)),
-                (delete, (self.sessions[-21:][0],)),
-                (insert, (self.user, self.hash, "s" * 44, now, later, self.sessions[-1], 0, now, "agent", "::1")),
-            ]
+        session = (self.user, self.hash, "s" * 44, now, later, self.sessions[-1], 0, now, "agent", "::1")
+        parameters = (
+            (self.email,),
+            (),  # BEGIN
+            (self.password, self.salt, self.user, self.password),
+            (self.user,),
+            (self.sessions[-21:][0],),
+            session,
+            (),  # COMMIT
+            (now - timedelta(minutes=1),),
         )
-        self.connection.commit()
-        self.connection.autocommit = True
+        self.run(zip(self.statements["login"], parameters, strict=True))
         self.counter = 0
 
 

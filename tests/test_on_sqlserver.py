@@ -252,6 +252,13 @@ def test_parameters_have_the_types_of_their_columns(make_app: MakeApp) -> None:
     assert compared >= {"User.Email", "User.Id", "RefreshToken.SessionId", "RefreshToken.UserId", "Task.Id"}
 
 
+def test_the_benchmark_sends_what_the_service_sends() -> None:
+    command = [sys.executable, "-m", "benchmarks.sqlserver", "0.4"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[-4:]] == ["list", "add", "refresh", "login"]
+
+
 # --- concurrency -----------------------------------------------------------------------------------------
 
 
