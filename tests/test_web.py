@@ -240,7 +240,7 @@ def test_metrics_count_by_route(anna: Person) -> None:
     anna.call("GET", "/api/tasks/12345")
     text = anna.client.get("/metrics").text
     assert 'route="/api/tasks/<task_id>",status="404"' in text.replace('method="GET",', "")
-    assert "12345" not in text
+    assert "tasks/12345" not in text
     assert 'tasks_security_events_total{event="login_ok"}' in text
 
 
