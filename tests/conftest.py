@@ -198,7 +198,7 @@ class Live:
     """A gunicorn that listens on loopback."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     instance: Path
 
     def post(self, path: str, body: object, token: str | None = None) -> requests.Response:
@@ -223,42 +223,38 @@ def environment(instance: Path, **settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(instance: Path, **settings: str) -> Iterator[Live]:
-    """Serve under gunicorn, as ``make run`` does."""
+def serving(
+    instance: Path, *options: str, application: str = "wsgi:app", output: int = subprocess.DEVNULL, **settings: str
+) -> Iterator[Live]:
+    """Serve under gunicorn, as ``make run`` does; ``options`` are gunicorn's, ``output`` is where it writes."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--config", "tasks_api/gunicorn_conf.py"]
+    command = [sys.executable, "-m", "gunicorn", "--config", "tasks_api/gunicorn_conf.py", *options]
     process = subprocess.Popen(
-        [*command, "--bind", f"127.0.0.1:{port}", "wsgi:app"],
+        [*command, "--bind", f"127.0.0.1:{port}", application],
         cwd=ROOT,
         env=environment(instance, **settings),
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
-        text=True,
     )
     live = Live(f"http://127.0.0.1:{port}", process, instance)
     try:
-        _wait_until_ready(live)
-        # Keep the pipe empty, or a chatty service would block on its own log.
-        drain = subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
+        _wait_until_up(live)
         yield live
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        if process.stdout:
-            process.stdout.close()
-        drain.wait(10)
+        process.wait(60)
 
 
-def _wait_until_ready(live: Live) -> None:
+def _wait_until_up(live: Live) -> None:
     for _ in range(200):
         try:
-            if live.get("/health/ready").status_code == 200:
+            if live.get("/health/live").status_code == 200:
                 return
         except requests.ConnectionError:
             if live.process.poll() is not None:
                 break
         time.sleep(0.05)
-    raise AssertionError("gunicorn did not become ready")
+    raise AssertionError("gunicorn did not start")
 
 
 @pytest.fixture(scope="session")
