@@ -9,14 +9,11 @@ from dataclasses import dataclass
 
 import orjson
 from flask import Flask, Response, g
-from flask_limiter import RateLimitExceeded
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from .clock import now
 from .config import settings
 from .database import db, does_not_answer
-from .events import security_event
 from .migrations import pending
 
 log = logging.getLogger(__name__)
@@ -123,17 +120,9 @@ def _challenge(problem: Problem) -> str:
 def init_errors(app: Flask) -> None:
     """Answer every exception in the catalogue's form."""
     app.register_error_handler(ApiError, render)
-    app.register_error_handler(RateLimitExceeded, _rate_limited)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(SQLAlchemyError, _database)
     app.register_error_handler(Exception, _unexpected)
-
-
-def _rate_limited(error: RateLimitExceeded) -> Response:
-    limit = error.limit
-    security_event("rate_limited", limit=str(limit.limit))
-    reset = g.get("_rate_limit_reset", now().timestamp() + limit.limit.get_expiry())
-    return render(ApiError(RATE_LIMITED, retry_after=round(reset - now().timestamp())))
 
 
 def _http(error: HTTPException) -> Response:

@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
-from .api import Blueprint
+from .api import Blueprint, ResponseSchema
 from .config import settings
 from .database import db, repeated
 from .errors import RETRY_AFTER_OUTAGE, UNAVAILABLE, ApiError
@@ -14,7 +14,7 @@ from .migrations import pending
 health = Blueprint("health", __name__, url_prefix="/health", description="For load balancers and orchestrators")
 
 
-class HealthResponse(ma.Schema):
+class HealthResponse(ResponseSchema):
     """All is well."""
 
     status = fields.String(metadata={"example": "ok"})

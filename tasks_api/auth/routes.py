@@ -30,7 +30,7 @@ from ..errors import (
     UNSUPPORTED,
     ApiError,
 )
-from ..limits import limiter, refuse_refreshing
+from ..limits import count_attempt, limited
 from . import service
 from .access import authenticate, bearer_required, caller, issue
 from .schemas import (
@@ -66,20 +66,20 @@ def _retry_within_window(view: View) -> View:
 
 
 @users.post("/signup")
-@users.arguments(SignupRequest)
+@limited("signup")
+@users.arguments(SignupRequest())
 @users.response(201, UserResponse)
 @users.errors(S01, S02, S03, S04, RATE_LIMITED, *BODY)
-@limiter.limit(lambda: settings.ratelimit_signup)
 def sign_up(body: dict[str, Any]) -> Any:
     """Sign up: a new, active user."""
     return service.sign_up(**body)
 
 
 @users.post("/login")
-@users.arguments(LoginRequest)
+@limited("login")
+@users.arguments(LoginRequest())
 @users.response(200, TokenResponse)
 @users.errors(L01, L02, RATE_LIMITED, *BODY)
-@limiter.limit(lambda: settings.ratelimit_login)
 def log_in(body: dict[str, Any]) -> Any:
     """Log in: opens a session, answers both its tokens."""
     return _tokens(service.log_in(body["email"], body["password"], _device()))
@@ -87,7 +87,7 @@ def log_in(body: dict[str, Any]) -> Any:
 
 @users.post("/refresh_token")
 @_retry_within_window
-@users.arguments(RefreshRequest)
+@users.arguments(RefreshRequest())
 @users.response(200, TokenResponse)
 @users.errors(R01, INVALID_GRANT, RATE_LIMITED, *BODY)
 def refresh(body: dict[str, Any]) -> Any:
@@ -98,12 +98,12 @@ def refresh(body: dict[str, Any]) -> Any:
     try:
         return _tokens(service.refresh(body["refresh_token"], body["user_id"], _device()))
     except ApiError:  # a good token is never held up: nobody guesses one
-        refuse_refreshing()
+        count_attempt("refresh")
         raise
 
 
 @users.post("/logout")
-@users.arguments(LogoutRequest, required=False)
+@users.arguments(LogoutRequest(), required=False)
 @users.response(204)
 @users.errors(R01, *BEARER, TOO_LARGE, UNSUPPORTED)
 @users.doc(security=[{"bearer": []}, {}])
@@ -129,11 +129,11 @@ def info() -> Any:
 
 
 @users.put("/password")
+@limited("password")
 @bearer_required
-@users.arguments(PasswordRequest)
+@users.arguments(PasswordRequest())
 @users.response(200, TokenResponse)
 @users.errors(S01, S03, S04, P01, RATE_LIMITED, *BEARER, TOO_LARGE, UNSUPPORTED)
-@limiter.limit(lambda: settings.ratelimit_password)
 def change_password(body: dict[str, Any]) -> Any:
     """Change the password: ends every session, the answer opens a new one."""
     return _tokens(service.change_password(caller().user_id, **body, device=_device()))

@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from ..api import RequestSchema, Text, Timestamp
+from ..api import RequestSchema, ResponseSchema, Text, Timestamp
 from ..errors import L01, R01, S01
 from .passwords import MAX_LENGTH
 
@@ -84,7 +84,7 @@ class PasswordRequest(RequestSchema):
     )
 
 
-class UserResponse(ma.Schema):
+class UserResponse(ResponseSchema):
     """The new user."""
 
     id = fields.Integer(data_key="userId", metadata={"example": 1})
@@ -103,7 +103,7 @@ class InfoResponse(UserResponse):
         exclude = ("id",)
 
 
-class TokenResponse(ma.Schema):
+class TokenResponse(ResponseSchema):
     """Both tokens of a session."""
 
     access_token = fields.String(data_key="accessToken", metadata={"description": "a JWT; send it as Bearer"})
@@ -114,7 +114,7 @@ class TokenResponse(ma.Schema):
     expires_in = fields.Integer(data_key="expiresIn", metadata={"description": "seconds", "example": 900})
 
 
-class SessionResponse(ma.Schema):
+class SessionResponse(ResponseSchema):
     """A device that is signed in."""
 
     session_id = fields.UUID(data_key="sessionId")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn, cast
 
 from flask import Flask, current_app
-from sqlalchemy import CursorResult, Delete, Row, Select, Update, and_, delete, func, insert, null, select, update
+from sqlalchemy import CursorResult, Delete, Row, Select, Update, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..clock import now, to_smalldatetime
@@ -69,6 +69,34 @@ def _keyring() -> Keyring:
     return cast(Authentication, current_app.extensions["authentication"]).keyring
 
 
+_CREDENTIALS = select(
+    User.c.id, User.c.email, User.c.first_name, User.c.last_name, User.c.password, User.c.password_salt, User.c.active
+)
+# Built once: building a statement takes longer than executing it.
+_SESSION_AND_USER = (
+    select(
+        RefreshToken.c.session_id,
+        RefreshToken.c.user_id,
+        RefreshToken.c.token_hash,
+        RefreshToken.c.token_salt,
+        RefreshToken.c.ts,
+        RefreshToken.c.expiry_date,
+        RefreshToken.c.counter,
+        RefreshToken.c.started_at,
+        RefreshToken.c.rotated_at,
+        User.c.first_name,
+        User.c.active,
+    )
+    .join(User, User.c.id == RefreshToken.c.user_id)
+    .where(RefreshToken.c.session_id == bindparam("session_id"))
+)
+_COMPARE_AND_SWAP = update(RefreshToken).where(
+    RefreshToken.c.session_id == bindparam("of_session"),
+    RefreshToken.c.counter == bindparam("read_counter"),
+    RefreshToken.c.token_hash == bindparam("read_hash"),
+)
+
+
 # --- users -----------------------------------------------------------------------------------------------
 
 
@@ -81,7 +109,7 @@ def sign_up(
         ApiError: S02 email taken, S03 passwords differ, S04 weak password.
     """
     _check_new_password(password, confirm_password, email, first_name, last_name)
-    if db.session.execute(select(User.id).where(User.email == email)).first():
+    if db.session.execute(select(User.c.id).where(User.c.email == email)).first():
         raise ApiError(S02)
     hashed = _hasher().hash(password)
     user = {"email": email, "first_name": first_name, "last_name": last_name, "ts": ts or to_smalldatetime(now())}
@@ -94,7 +122,7 @@ def sign_up(
 
 
 def _add_user(values: Mapping[str, object]) -> int:
-    return db.session.execute(insert(User).values(values).returning(User.id)).scalar_one()
+    return db.session.execute(insert(User).values(values).returning(User.c.id)).scalar_one()
 
 
 def _check_new_password(password: str, confirmation: str, email: str, first_name: str, last_name: str) -> None:
@@ -104,15 +132,16 @@ def _check_new_password(password: str, confirmation: str, email: str, first_name
         raise ApiError(S04, reason)
 
 
-def info(user_id: int) -> AnyRow:
+def info(user_id: int) -> Mapping[str, Any]:
     """The user's own details.
 
     Raises:
         ApiError: A04, the user is gone.
     """
-    found = db.session.execute(
-        select(User.email, User.first_name, User.last_name, User.ts).where(User.id == user_id)
-    ).first()
+    rows = db.session.execute(
+        select(User.c.email, User.c.first_name, User.c.last_name, User.c.ts).where(User.c.id == user_id)
+    ).mappings()
+    found = rows.first()
     if found is None:
         raise ApiError(A04)
     return found
@@ -120,23 +149,23 @@ def info(user_id: int) -> AnyRow:
 
 def all_users() -> list[AnyRow]:
     """Every user, with the number of living sessions, by email."""
-    living = and_(RefreshToken.user_id == User.id, RefreshToken.expiry_date > now())
-    columns = (User.id, User.email, User.first_name, User.last_name, User.ts, User.active)
-    query = select(*columns, func.count(RefreshToken.id).label("sessions")).outerjoin(RefreshToken, living)
-    return list(db.session.execute(query.group_by(*columns).order_by(User.email)))
+    living = and_(RefreshToken.c.user_id == User.c.id, RefreshToken.c.expiry_date > now())
+    columns = (User.c.id, User.c.email, User.c.first_name, User.c.last_name, User.c.ts, User.c.active)
+    query = select(*columns, func.count(RefreshToken.c.id).label("sessions")).outerjoin(RefreshToken, living)
+    return list(db.session.execute(query.group_by(*columns).order_by(User.c.email)))
 
 
 def find_user(email: str) -> AnyRow | None:
     """The user with this email."""
-    return db.session.execute(_credentials().where(User.email == email)).first()
+    return db.session.execute(_CREDENTIALS.where(User.c.email == email)).first()
 
 
 @transaction
 def set_active(user_id: int, active: bool) -> None:
     """Let a user in, or keep them out and end every session of theirs."""
-    _changed(update(User).where(User.id == user_id).values(active=active))
+    _changed(update(User).where(User.c.id == user_id).values(active=active))
     if not active:
-        _delete_sessions(RefreshToken.user_id == user_id)
+        _delete_sessions(RefreshToken.c.user_id == user_id)
 
 
 def set_password(user: AnyRow, password: str) -> None:
@@ -152,8 +181,8 @@ def set_password(user: AnyRow, password: str) -> None:
 
 @transaction
 def _replace_password(user_id: int, stored: PasswordHash) -> None:
-    _changed(update(User).where(User.id == user_id).values(password=stored.password, password_salt=stored.salt))
-    _delete_sessions(RefreshToken.user_id == user_id)
+    _changed(update(User).where(User.c.id == user_id).values(password=stored.password, password_salt=stored.salt))
+    _delete_sessions(RefreshToken.c.user_id == user_id)
 
 
 # --- opening a session -----------------------------------------------------------------------------------
@@ -166,7 +195,7 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
         ApiError: L02 for an unknown email, a wrong password and an inactive user alike; RATE_LIMITED.
     """
     email = email.rstrip(" ")  # SQL Server does not tell them apart, and no counter shall
-    user = db.session.execute(_credentials().where(User.email == email)).first()
+    user = db.session.execute(_CREDENTIALS.where(User.c.email == email)).first()
     account = (user.email if user else email).casefold()
     _refuse_guessing(account, user, device)
     stored = PasswordHash(user.password, user.password_salt) if user else None
@@ -198,7 +227,7 @@ def change_password(
     Raises:
         ApiError: S03, S04, P01 wrong current password, A04 the row changed meanwhile, RATE_LIMITED.
     """
-    user = db.session.execute(_credentials().where(User.id == user_id)).first()
+    user = db.session.execute(_CREDENTIALS.where(User.c.id == user_id)).first()
     if user is None:
         raise ApiError(A04)
     _check_new_password(new_password, confirm_password, user.email, user.first_name, user.last_name)
@@ -218,17 +247,13 @@ def change_password(
     return opened
 
 
-def _credentials() -> AnySelect:
-    return select(User.id, User.email, User.first_name, User.last_name, User.password, User.password_salt, User.active)
-
-
 def _refuse_guessing(account: str, user: AnyRow | None, device: Device) -> None:
     def signed_in_here() -> bool:
         if user is None or device.ip_address is None:
             return False
-        here = (RefreshToken.ip_address == device.ip_address, RefreshToken.expiry_date > now())
+        here = (RefreshToken.c.ip_address == device.ip_address, RefreshToken.c.expiry_date > now())
         return (
-            db.session.execute(select(RefreshToken.id).where(RefreshToken.user_id == user.id, *here)).first()
+            db.session.execute(select(RefreshToken.c.id).where(RefreshToken.c.user_id == user.id, *here)).first()
             is not None
         )
 
@@ -251,7 +276,7 @@ def _open_after_password_change(
 ) -> OpenSession | None:
     if not _lock_user(user.id, verified, stored):
         return None
-    _delete_sessions(RefreshToken.user_id == user.id)
+    _delete_sessions(RefreshToken.c.user_id == user.id)
     return _insert_session(user, device)
 
 
@@ -260,7 +285,7 @@ def _lock_user(user_id: int, verified: PasswordHash, stored: PasswordHash) -> bo
     # and its row lock makes the logins of one user wait for each other: that is what keeps max_sessions.
     statement = (
         update(User)
-        .where(User.id == user_id, User.active, User.password == verified.password)
+        .where(User.c.id == user_id, User.c.active, User.c.password == verified.password)
         .values(password=stored.password, password_salt=stored.salt)
     )
     return _changed(statement) == 1
@@ -276,7 +301,7 @@ def _make_room(user_id: int) -> list[uuid.UUID]:
     surplus = [row.session_id for row in living[: max(0, len(living) - settings.max_sessions + 1)]]
     doomed = [row.session_id for row in rows if row.expiry_date <= moment] + surplus
     for start in range(0, len(doomed), 1000):  # a statement takes at most 2,100 parameters
-        _delete_sessions(RefreshToken.session_id.in_(doomed[start : start + 1000]))
+        _delete_sessions(RefreshToken.c.session_id.in_(doomed[start : start + 1000]))
     return surplus
 
 
@@ -293,8 +318,8 @@ def _insert_session(user: AnyRow, device: Device) -> OpenSession:
             session_id=session_id,
             counter=0,
             started_at=moment,
-            user_agent=device.user_agent or null(),
-            ip_address=device.ip_address or null(),
+            user_agent=device.user_agent,
+            ip_address=device.ip_address,
         )
     )
     return OpenSession(user.id, user.first_name, session_id, str(token))
@@ -360,7 +385,7 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
 
     # An older token: two parties hold copies, and one of them stole it. A newer one: the database was restored
     # from a backup, and nobody can tell any more. Nobody keeps the session.
-    _delete_sessions(RefreshToken.session_id == row.session_id)
+    _delete_sessions(RefreshToken.c.session_id == row.session_id)
     security_event("refresh_replayed", counter=token.counter, current=row.counter, **facts)
     security_event("session_ended", reason="replay", **facts)
     raise ApiError(INVALID_GRANT)
@@ -373,23 +398,7 @@ def _refuse(reason: str, **facts: object) -> NoReturn:
 
 def _session(token: Token) -> AnyRow | None:
     """The session of ``token``, if one of our keys made the token."""
-    row = db.session.execute(
-        select(
-            RefreshToken.session_id,
-            RefreshToken.user_id,
-            RefreshToken.token_hash,
-            RefreshToken.token_salt,
-            RefreshToken.ts,
-            RefreshToken.expiry_date,
-            RefreshToken.counter,
-            RefreshToken.started_at,
-            RefreshToken.rotated_at,
-            User.first_name,
-            User.active,
-        )
-        .join(User, User.id == RefreshToken.user_id)
-        .where(RefreshToken.session_id == token.session_id)
-    ).first()
+    row = db.session.execute(_SESSION_AND_USER, {"session_id": token.session_id}).first()
     return row if row is not None and _keyring().made(token, row.token_salt) else None
 
 
@@ -403,24 +412,16 @@ def _in_retry_window(row: AnyRow) -> bool:
 def _rotate(row: AnyRow, successor: Token, device: Device) -> bool:
     """Compare and swap: whether the row still had the counter that was read."""
     moment = now()
-    statement = (
-        update(RefreshToken)
-        .where(
-            RefreshToken.session_id == row.session_id,
-            RefreshToken.counter == row.counter,
-            RefreshToken.token_hash == row.token_hash,
-        )
-        .values(
-            counter=successor.counter,
-            token_hash=tokens.token_hash(successor, row.token_salt),
-            expiry_date=_expiry(_started(row), moment),
-            rotated_at=moment,
-            # NULL is written out: the driver would have to ask the server for the type of a None.
-            user_agent=device.user_agent or null(),
-            ip_address=device.ip_address or null(),
-        )
-    )
-    return _changed(statement) == 1
+    read = {"of_session": row.session_id, "read_counter": row.counter, "read_hash": row.token_hash}
+    written = {
+        "counter": successor.counter,
+        "token_hash": tokens.token_hash(successor, row.token_salt),
+        "expiry_date": _expiry(_started(row), moment),
+        "rotated_at": moment,
+        "user_agent": device.user_agent,
+        "ip_address": device.ip_address,
+    }
+    return _changed(_COMPARE_AND_SWAP, read | written) == 1
 
 
 # --- ending sessions -------------------------------------------------------------------------------------
@@ -433,7 +434,7 @@ def log_out(text: str) -> None:
     except ValueError:
         return
     row = _session(token)
-    if row is not None and _delete_sessions(RefreshToken.session_id == row.session_id):
+    if row is not None and _delete_sessions(RefreshToken.c.session_id == row.session_id):
         security_event("session_ended", reason="logout", user_id=row.user_id, session_id=row.session_id)
 
 
@@ -443,14 +444,14 @@ def end_session(user_id: int, session_id: uuid.UUID, reason: str) -> None:
     Raises:
         ApiError: NOT_FOUND, for a session that does not exist and for somebody else's.
     """
-    if not _delete_sessions(RefreshToken.session_id == session_id, RefreshToken.user_id == user_id):
+    if not _delete_sessions(RefreshToken.c.session_id == session_id, RefreshToken.c.user_id == user_id):
         raise ApiError(NOT_FOUND, "You have no such session.")
     security_event("session_ended", reason=reason, user_id=user_id, session_id=session_id)
 
 
 def end_all_sessions(user_id: int) -> None:
     """End every session of the user."""
-    count = _delete_sessions(RefreshToken.user_id == user_id)
+    count = _delete_sessions(RefreshToken.c.user_id == user_id)
     security_event("session_ended", reason="all_signed_out", user_id=user_id, count=count)
 
 
@@ -460,14 +461,14 @@ def purge(most: int) -> int:
     Args:
         most: no more than this many, so that nobody waits for the locks.
     """
-    over = select(RefreshToken.id).where(RefreshToken.expiry_date <= now() - timedelta(minutes=1)).limit(most)
-    return _delete_sessions(RefreshToken.id.in_(over))
+    over = select(RefreshToken.c.id).where(RefreshToken.c.expiry_date <= now() - timedelta(minutes=1)).limit(most)
+    return _delete_sessions(RefreshToken.c.id.in_(over))
 
 
 def sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
     """The user's living sessions, the most recently used first."""
     moment = now()
-    rows = db.session.execute(_sessions(user_id).where(RefreshToken.expiry_date > moment)).all()
+    rows = db.session.execute(_sessions(user_id).where(RefreshToken.c.expiry_date > moment)).all()
     return [
         {
             "session_id": row.session_id,
@@ -484,14 +485,14 @@ def sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
 
 def _sessions(user_id: int) -> AnySelect:
     return select(
-        RefreshToken.session_id,
-        RefreshToken.ts,
-        RefreshToken.expiry_date,
-        RefreshToken.started_at,
-        RefreshToken.rotated_at,
-        RefreshToken.user_agent,
-        RefreshToken.ip_address,
-    ).where(RefreshToken.user_id == user_id)
+        RefreshToken.c.session_id,
+        RefreshToken.c.ts,
+        RefreshToken.c.expiry_date,
+        RefreshToken.c.started_at,
+        RefreshToken.c.rotated_at,
+        RefreshToken.c.user_agent,
+        RefreshToken.c.ip_address,
+    ).where(RefreshToken.c.user_id == user_id)
 
 
 def _started(row: AnyRow) -> datetime:
@@ -506,6 +507,5 @@ def _delete_sessions(*conditions: Any) -> int:
     return _changed(delete(RefreshToken).where(*conditions))
 
 
-def _changed(statement: Update | Delete) -> int:
-    result = db.session.execute(statement.execution_options(synchronize_session=False))
-    return cast(CursorResult[Any], result).rowcount
+def _changed(statement: Update | Delete, parameters: Mapping[str, object] | None = None) -> int:
+    return cast(CursorResult[Any], db.session.execute(statement, parameters)).rowcount

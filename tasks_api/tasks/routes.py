@@ -20,7 +20,7 @@ _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "the new 
 
 @tasks.get("")
 @bearer_required
-@tasks.arguments(TaskQuery, location="query")
+@tasks.arguments(TaskQuery(), location="query")
 @tasks.response(200, TaskResponse(many=True), headers=_LINK)
 @tasks.errors(T00, *BEARER)
 def list_tasks(query: dict[str, Any]) -> Any:
@@ -30,7 +30,7 @@ def list_tasks(query: dict[str, Any]) -> Any:
         return rows
     completed = query["is_completed"]
     parameters: dict[str, Any] = {} if completed is None else {"isCompleted": str(completed).lower()}
-    following = url_for(".list_tasks", **parameters, limit=query["limit"], after=rows[-1].id)
+    following = url_for(".list_tasks", **parameters, limit=query["limit"], after=rows[-1]["id"])
     return rows, {"Link": f'<{following}>; rel="next"'}
 
 
@@ -45,7 +45,7 @@ def get_task(task_id: str) -> Any:
 
 @tasks.post("")
 @bearer_required
-@tasks.arguments(NewTask)
+@tasks.arguments(NewTask())
 @tasks.response(201, TaskResponse, headers=_LOCATION)
 @tasks.errors(T00, *BEARER, *BODY)
 def add_task(body: dict[str, Any]) -> Any:
@@ -56,7 +56,7 @@ def add_task(body: dict[str, Any]) -> Any:
 
 @tasks.put("")
 @bearer_required
-@tasks.arguments(WholeTask)
+@tasks.arguments(WholeTask())
 @tasks.response(200, TaskResponse)
 @tasks.errors(T00, T01, *BEARER, *BODY)
 def replace_task(body: dict[str, Any]) -> Any:
@@ -66,7 +66,7 @@ def replace_task(body: dict[str, Any]) -> Any:
 
 @tasks.patch("/<task_id>")
 @bearer_required
-@tasks.arguments(TaskChanges)
+@tasks.arguments(TaskChanges())
 @tasks.response(200, TaskResponse)
 @tasks.errors(T00, T01, *BEARER, *BODY)
 def change_task(body: dict[str, Any], task_id: str) -> Any:

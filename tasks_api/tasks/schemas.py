@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from ..api import Boolean, RequestSchema, Text, Timestamp
+from ..api import Boolean, RequestSchema, ResponseSchema, Text, Timestamp
 from ..errors import T00
 
 PAGE_LIMIT = 1000
@@ -82,7 +82,7 @@ class TaskChanges(RequestSchema):
     ts = Timestamp()
 
 
-class TaskResponse(ma.Schema):
+class TaskResponse(ResponseSchema):
     """A task."""
 
     id = fields.Integer(metadata={"example": 1})
@@ -91,7 +91,7 @@ class TaskResponse(ma.Schema):
     ts = Timestamp()
 
 
-class DeletedResponse(ma.Schema):
+class DeletedResponse(ResponseSchema):
     """Which task was deleted."""
 
     task_id = fields.Integer(data_key="taskId", metadata={"example": 1})

@@ -1,10 +1,10 @@
 """The rules of tasks: everybody sees and changes only their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Delete, Row, Update, delete, insert, select, update
+from sqlalchemy import CursorResult, Delete, Update, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
@@ -13,29 +13,36 @@ from ..errors import A04, T01, ApiError
 from ..models import Task
 
 MAX_ID = 2**31 - 1  # the column's; no statement ever carries a larger one
-AnyRow = Row[*tuple[Any, ...]]
-_TASK = (Task.id, Task.name, Task.is_completed, Task.ts)
+_TASK = (Task.c.id, Task.c.name, Task.c.is_completed, Task.c.ts)
+
+# Built once: building a statement takes longer than executing it.
+_ALL = (
+    select(*_TASK)
+    .where(Task.c.user_id == bindparam("user_id"), Task.c.id > bindparam("after"))
+    .order_by(Task.c.id)
+    .limit(bindparam("most"))
+)
+_PAGES = {None: _ALL, True: _ALL.where(Task.c.is_completed), False: _ALL.where(~Task.c.is_completed)}
+_ONE = select(*_TASK).where(Task.c.id == bindparam("task_id"), Task.c.user_id == bindparam("user_id"))
+_INSERT = insert(Task)
 
 
-def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[list[AnyRow], bool]:
+def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[Sequence[Mapping[str, Any]], bool]:
     """The tasks that follow ``after``, by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
-    query = select(*_TASK).where(Task.user_id == user_id, Task.id > after)
-    if is_completed is not None:
-        query = query.where(Task.is_completed if is_completed else ~Task.is_completed)
-    rows = list(db.session.execute(query.order_by(Task.id).limit(limit + 1)))
+    rows = db.session.execute(_PAGES[is_completed], {"user_id": user_id, "after": after, "most": limit + 1}).mappings().all()
     return rows[:limit], len(rows) > limit
 
 
-def get(user_id: int, task_id: int) -> AnyRow:
+def get(user_id: int, task_id: int) -> Mapping[str, Any]:
     """One task.
 
     Raises:
         ApiError: T01, for a task that does not exist and for somebody else's.
     """
     _check(task_id)
-    row = db.session.execute(select(*_TASK).where(Task.id == task_id, Task.user_id == user_id)).first()
+    row = db.session.execute(_ONE, {"task_id": task_id, "user_id": user_id}).mappings().first()
     if row is None:
         raise ApiError(T01)
     return row
@@ -49,14 +56,10 @@ def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> 
     """
     values = {"name": name, "is_completed": is_completed, "ts": ts or to_smalldatetime(now())}
     try:
-        return values | {"id": _insert(values | {"user_id": user_id})}
+        result = cast(CursorResult[Any], db.session.execute(_INSERT, values | {"user_id": user_id}))
     except IntegrityError:
         raise ApiError(A04) from None
-
-
-def _insert(values: Mapping[str, object]) -> int:
-    # Here and in change(): a result that is read to its end, for SQLite commits then and not before.
-    return db.session.execute(insert(Task).values(values).returning(Task.id)).scalar_one()
+    return values | {"id": result.inserted_primary_key[0]}
 
 
 def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> Mapping[str, object]:
@@ -71,7 +74,7 @@ def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: da
     return values | {"id": task_id}
 
 
-def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
+def change(user_id: int, task_id: int, values: Mapping[str, object]) -> Mapping[str, Any]:
     """Change what ``values`` names, and nothing else.
 
     Raises:
@@ -80,7 +83,7 @@ def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
     if not values:
         return get(user_id, task_id)
     _check(task_id)
-    row = db.session.execute(_update(user_id, task_id, values).returning(*_TASK)).one_or_none()
+    row = db.session.execute(_update(user_id, task_id, values).returning(*_TASK)).mappings().one_or_none()
     if row is None:
         raise ApiError(T01)
     return row
@@ -93,15 +96,15 @@ def remove(user_id: int, task_id: int) -> None:
         ApiError: T01.
     """
     _check(task_id)
-    _execute_on_one(delete(Task).where(Task.id == task_id, Task.user_id == user_id))
+    _execute_on_one(delete(Task).where(Task.c.id == task_id, Task.c.user_id == user_id))
 
 
 def _update(user_id: int, task_id: int, values: Mapping[str, object]) -> Update:
-    return update(Task).where(Task.id == task_id, Task.user_id == user_id).values(values)
+    return update(Task).where(Task.c.id == task_id, Task.c.user_id == user_id).values(values)
 
 
 def _execute_on_one(statement: Update | Delete) -> None:
-    result = db.session.execute(statement.execution_options(synchronize_session=False))
+    result = db.session.execute(statement)
     if not cast(CursorResult[Any], result).rowcount:
         raise ApiError(T01)
 

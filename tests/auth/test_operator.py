@@ -105,7 +105,7 @@ def expired(app: Flask, count: int) -> None:
 
 def left(app: Flask) -> int:
     with app.app_context():
-        return len(db.session.execute(select(RefreshToken.id)).all())
+        return len(db.session.execute(select(RefreshToken.c.id)).all())
 
 
 def test_purging_deletes_what_ran_out_and_nothing_else(

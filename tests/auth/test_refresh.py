@@ -28,7 +28,7 @@ def clock() -> Any:
 
 def rows(app: Flask) -> list[RefreshToken]:
     with app.app_context():
-        return list(db.session.execute(select(RefreshToken)).scalars())
+        return list(db.session.execute(select(RefreshToken)))
 
 
 def change(app: Flask, **values: Any) -> None:

@@ -191,10 +191,10 @@ def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(app: Flas
             insert(RefreshToken).values(user_id=1, token_hash="x", token_salt="x", ts=now(), expiry_date=now())
         )
         db.session.execute(
-            update(RefreshToken).where(RefreshToken.token_salt == "x").values(expiry_date=now().replace(year=2020))
+            update(RefreshToken).where(RefreshToken.c.token_salt == "x").values(expiry_date=now().replace(year=2020))
         )
         db.session.commit()
     assert len(anna.call("GET", "/api/users/sessions").get_json()) == 1
     anna.other_device()
     with app.app_context():
-        assert db.session.query(RefreshToken).filter_by(token_salt="x").count() == 0
+        assert not db.session.execute(select(RefreshToken).where(RefreshToken.c.token_salt == "x")).all()

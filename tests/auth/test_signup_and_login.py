@@ -197,10 +197,10 @@ def test_info_says_who_i_am(anna: Person) -> None:
 
 def set_user(app: Flask, **values: Any) -> None:
     with app.app_context():
-        db.session.execute(update(User).where(User.id == 1).values(**values))
+        db.session.execute(update(User).where(User.c.id == 1).values(**values))
         db.session.commit()
 
 
 def stored_password(app: Flask) -> str:
     with app.app_context():
-        return str(db.session.execute(select(User.password)).scalar_one())
+        return str(db.session.execute(select(User.c.password)).scalar_one())
