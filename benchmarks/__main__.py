@@ -49,15 +49,17 @@ class Served:
     """One of the three, with its clients and what was measured."""
 
     live: Live
-    clients: Path
+    folder: Path
     figures: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
     def drive(self, route: str, count: int, seconds: float) -> None:
-        """Have ``count`` clients send requests for ``seconds``, each as fast as it gets answers."""
+        """Have ``count`` clients log in and then send requests for ``seconds``, each as fast as it gets answers."""
+        clients = self.folder / "clients"
+        clients.write_text("\n".join(self.log_in(f"bench{number}@example.com") for number in range(count)))
         command = ["wrk", "--threads", str(count), "--connections", str(count), "--duration", f"{seconds:g}s"]
         before = self.processor_seconds()
         done = subprocess.run(
-            [*command, "--timeout", "10s", "--script", str(SCRIPT), self.live.url, "--", route, str(self.clients)],
+            [*command, "--timeout", "10s", "--script", str(SCRIPT), self.live.url, "--", route, str(clients)],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         found = json.loads(done.stdout.splitlines()[-1])
@@ -66,6 +68,12 @@ class Served:
         found["rate"] = found["requests"] / found["seconds"]
         found["cpu"] = (self.processor_seconds() - before) / found["requests"] * 1000
         self.figures.setdefault(route, []).append(found)
+
+    def log_in(self, email: str) -> str:
+        """A line of the script's file."""
+        body = {"email": email, "password": PASSWORD}
+        tokens: dict[str, Any] = requests.post(f"{self.live.url}/api/users/login", json=body, timeout=30).json()
+        return "\t".join([*body.values(), *(str(tokens[name]) for name in ("userId", "accessToken", "refreshToken"))])
 
     def figure(self, route: str, name: str) -> float:
         """The median over the rounds."""
@@ -129,21 +137,13 @@ def grow(file: Path, rows: int) -> None:
 
 
 @contextmanager
-def served(template: Path, clients: int, *options: str, application: str = "wsgi:app") -> Iterator[Served]:
-    """Serve a copy of the database, and log its clients in."""
+def served(template: Path, *options: str, application: str = "wsgi:app") -> Iterator[Served]:
+    """Serve a copy of the database."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(template, folder / "tasks.db")
         with serving(folder, *options, application=application, WORKERS=str(os.cpu_count()), **SETTINGS) as live:
-            lines = []
-            for number in range(clients):
-                body = {"email": f"bench{number}@example.com", "password": PASSWORD}
-                tokens: dict[str, Any] = requests.post(f"{live.url}/api/users/login", json=body, timeout=30).json()
-                opened = (str(tokens[name]) for name in ("userId", "accessToken", "refreshToken"))
-                lines.append("\t".join([*body.values(), *opened]))
-            file = folder / "clients"
-            file.write_text("\n".join(lines))
-            yield Served(live, file)
+            yield Served(live, folder)
 
 
 def in_turns(
@@ -161,9 +161,9 @@ def compare(template: Path, arguments: argparse.Namespace) -> None:
     stock = ("--worker-class", "gthread")
     with ExitStack() as stack:
         service, floor, tutorial = contenders = [
-            stack.enter_context(served(template, arguments.clients)),
-            stack.enter_context(served(template, arguments.clients, *stock, application="benchmarks.floor:app")),
-            stack.enter_context(served(template, arguments.clients, *stock, application="benchmarks.tutorial:app")),
+            stack.enter_context(served(template)),
+            stack.enter_context(served(template, *stock, application="benchmarks.floor:app")),
+            stack.enter_context(served(template, *stock, application="benchmarks.tutorial:app")),
         ]
         in_turns(contenders, arguments.only, arguments.clients, arguments.seconds, arguments.rounds)
         print("| route | requests/s | of the floor | of the tutorial | p50 ms | p99 ms | max ms | CPU ms a request |")
@@ -187,7 +187,7 @@ def growth(template: Path, arguments: argparse.Namespace) -> None:
             file = template.with_name(f"{rows}.db")
             shutil.copy(template, file)
             grow(file, rows)
-            grown.append(stack.enter_context(served(file, arguments.clients)))
+            grown.append(stack.enter_context(served(file)))
         in_turns(grown, arguments.only, arguments.clients, arguments.seconds, arguments.rounds)
         print(f"\n| route | CPU ms a request with {sizes[0]:,} rows | with {sizes[1]:,} | requests/s | p99 ms |")
         print("| --- | ---: | ---: | ---: | ---: |")

@@ -13,14 +13,38 @@ from typing import Any
 from flask import Flask, abort, request
 from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity, jwt_required
 from sqlalchemy import create_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 
-from tasks_api.models import RefreshToken, Task, User
+from tasks_api import models
 
 app = Flask(__name__)
 app.config["JWT_SECRET_KEY"] = os.environ["TASKS_JWT_SECRET_KEY"]
 JWTManager(app)
 engine = create_engine(f"sqlite:///{os.environ['TASKS_INSTANCE_PATH']}/tasks.db")
+
+
+class Base(DeclarativeBase):
+    """What the classes have in common."""
+
+    metadata = models.User.metadata
+
+
+class User(Base):
+    """Somebody who can log in."""
+
+    __table__ = models.User
+
+
+class Task(Base):
+    """One entry of somebody's list."""
+
+    __table__ = models.Task
+
+
+class RefreshToken(Base):
+    """The one refresh token of a user."""
+
+    __table__ = models.RefreshToken
 
 
 def hashed(secret: str, salt: bytes, iterations: int = 100_000) -> str:

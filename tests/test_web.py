@@ -115,8 +115,8 @@ def test_a_locked_database_is_503_and_heals(app: Flask, anna: Person) -> None:
 def test_a_user_that_is_gone_gets_a04(app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks_api.tasks import service
 
-    insert = service._insert
-    monkeypatch.setattr(service, "_insert", lambda values: insert(dict(values) | {"user_id": 99}))
+    add = service.add
+    monkeypatch.setattr(service, "add", lambda _user_id, **body: add(99, **body))
     problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 401, "A04")
 
 
