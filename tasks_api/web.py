@@ -17,14 +17,14 @@ from .metrics import observe
 log = logging.getLogger("tasks_api.access")
 
 MAX_BODY_BYTES = 64 * 1024
-# For answers that nobody should render, frame, sniff or keep (OWASP REST Security Cheat Sheet). The pages under
-# /swagger bring a policy of their own.
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+# For answers that nobody should render, frame, sniff or keep (OWASP REST Security Cheat Sheet). Pages bring a policy
+# of their own.
+POLICY = "default-src 'none'; frame-ancestors 'none'"
+SECURITY_HEADERS = (
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 HSTS = "max-age=31536000"  # a year, once the service is reached over https
 EXPOSED_HEADERS = ("Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -76,13 +76,14 @@ def _start() -> None:
 
 def _finish(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
-    response.headers["X-Request-ID"] = g.request_id
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
+    added = [("X-Request-ID", g.request_id), *SECURITY_HEADERS]
+    if "Content-Security-Policy" not in response.headers:
+        added.append(("Content-Security-Policy", POLICY))
     if request.is_secure:
-        response.headers["Strict-Transport-Security"] = HSTS
+        added.append(("Strict-Transport-Security", HSTS))
     if request.path.startswith("/api/"):
-        response.headers["Cache-Control"] = "no-store"
+        added.append(("Cache-Control", "no-store"))
+    response.headers.extend(added)
     route = request.url_rule.rule if request.url_rule else "unmatched"
     observe(route, request.method, response.status_code, seconds)
     log.info(
