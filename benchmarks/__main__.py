@@ -15,9 +15,8 @@ import shutil
 import sqlite3
 import statistics
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -35,7 +34,7 @@ ROUTES = ("health", "list", "add", "refresh", "login")
 TASKS_A_USER = 20
 KEYS = {"JWT_SECRET_KEY": "benchmark-" * 4, "REFRESH_TOKEN_KEY": "benchmark-" * 5}
 # Every check is on, with limits that one machine's load does not reach.
-SETTINGS = KEYS | {
+SETTINGS: dict[str, Any] = KEYS | {
     "PASSWORD_ITERATIONS": "600000",
     "RATELIMIT_ENABLED": "true",
     "RATELIMIT_LOGIN": "1000000 per second",
@@ -80,7 +79,7 @@ class Served:
         return statistics.median(found[name] for found in self.figures[route])
 
     def processes(self) -> list[Path]:
-        """gunicorn's master and workers."""
+        """The master and the workers."""
         parent = self.live.process.pid
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [Path(f"/proc/{pid}") for pid in (parent, *children)]
@@ -146,9 +145,7 @@ def served(template: Path, *options: str, application: str = "wsgi:app") -> Iter
             yield Served(live, folder)
 
 
-def in_turns(
-    contenders: Sequence[Served], routes: Sequence[str], count: int, seconds: float, rounds: int
-) -> None:
+def in_turns(contenders: Sequence[Served], routes: Sequence[str], count: int, seconds: float, rounds: int) -> None:
     """Measure each route on all of them, one after the other, several times around."""
     for route in routes:
         for turn in range(rounds):
@@ -160,7 +157,7 @@ def compare(template: Path, arguments: argparse.Namespace) -> None:
     """The service beside the floor and the tutorial's algorithm."""
     stock = ("--worker-class", "gthread")
     with ExitStack() as stack:
-        service, floor, tutorial = contenders = [
+        contenders = [
             stack.enter_context(served(template)),
             stack.enter_context(served(template, *stock, application="benchmarks.floor:app")),
             stack.enter_context(served(template, *stock, application="benchmarks.tutorial:app")),
@@ -171,7 +168,7 @@ def compare(template: Path, arguments: argparse.Namespace) -> None:
         for route in arguments.only:
             rate, bare, taught = (each.figure(route, "rate") for each in contenders)
             columns = [f"{rate:,.0f}", f"{rate / bare:.0%} of {bare:,.0f}", f"{rate / taught:.1f} x {taught:,.0f}"]
-            columns += [f"{service.figure(route, name):,.1f}" for name in ("p50", "p99", "max")]
+            columns += [f"{contenders[0].figure(route, name):,.1f}" for name in ("p50", "p99", "max")]
             columns += [" / ".join(f"{each.figure(route, 'cpu'):.2f}" for each in contenders)]
             print(f"| {route} | {' | '.join(columns)} |")
         print(f"\nMemory of all processes: {' / '.join(f'{each.memory():.0f}' for each in contenders)} MB.", end=" ")
@@ -201,7 +198,8 @@ def growth(template: Path, arguments: argparse.Namespace) -> None:
 def machine() -> str:
     """Where and with what this was measured."""
     processor = next(
-        (line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?"
+        (line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "?",
     )
     packages = ", ".join(f"{name} {version(name)}" for name in ("flask", "sqlalchemy", "gunicorn", "pyjwt", "orjson"))
     return (

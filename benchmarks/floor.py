@@ -27,7 +27,7 @@ _local = threading.local()
 
 
 def database() -> sqlite3.Connection:
-    """This thread's connection."""
+    """The connection of the thread."""
     if not hasattr(_local, "connection"):
         path = os.path.join(os.environ["TASKS_INSTANCE_PATH"], "tasks.db")  # noqa: PTH118
         _local.connection = connection = sqlite3.connect(path, isolation_level=None, timeout=5)
@@ -61,7 +61,7 @@ def health(_environ: dict[str, Any]) -> Any:
 
 def list_tasks(environ: dict[str, Any]) -> Any:
     """Twenty tasks."""
-    query = 'SELECT Id, Name, IsCompleted, TS FROM Task WHERE UserId = ? ORDER BY Id LIMIT 20'
+    query = "SELECT Id, Name, IsCompleted, TS FROM Task WHERE UserId = ? ORDER BY Id LIMIT 20"
     rows = database().execute(query, (caller(environ),))
     return [{"id": i, "name": name, "isCompleted": bool(done), "ts": ts} for i, name, done, ts in rows.fetchall()]
 
@@ -100,7 +100,7 @@ def log_in(environ: dict[str, Any]) -> Any:
     given = body(environ)
     query = "SELECT Id, Password, PasswordSalt FROM User WHERE Email = ?"
     user, stored, password_salt = database().execute(query, (given["email"],)).fetchone()
-    iterations, key = (stored.split("$")[-2:] if "$" in stored else (100_000, stored))
+    iterations, key = stored.split("$")[-2:] if "$" in stored else (100_000, stored)
     if pbkdf2_hmac("sha256", given["password"].encode(), b64decode(password_salt), int(iterations)) != b64decode(key):
         raise PermissionError
     session, salt = uuid.uuid4(), tokens.new_salt()

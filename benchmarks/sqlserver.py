@@ -196,7 +196,9 @@ def main(seconds: float) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.callback(databases.drop_all)
         statements = statements_and_round_trips(databases, folder)
-        settings = {name.removeprefix("TASKS_"): value for name, value in databases.settings(folder).items()}
+        settings: dict[str, Any] = {
+            name.removeprefix("TASKS_"): value for name, value in databases.settings(folder).items()
+        }
         live = stack.enter_context(serving(folder, WORKERS=str(os.cpu_count()), LOG_LEVEL="WARNING", **settings))
         people = [Caller(live.url, f"bench{n}@example.com") for n in range(CLIENTS)]
         url = address(settings["DATABASE_URL"])

@@ -8,7 +8,7 @@ import uuid
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
 from hashlib import pbkdf2_hmac
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, abort, request
 from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity, jwt_required
@@ -24,9 +24,13 @@ engine = create_engine(f"sqlite:///{os.environ['TASKS_INSTANCE_PATH']}/tasks.db"
 
 
 class Base(DeclarativeBase):
-    """What the classes have in common."""
+    """What the classes have in common: attributes that their tables give them."""
 
     metadata = models.User.metadata
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
 class User(Base):
@@ -125,8 +129,8 @@ def list_tasks() -> Any:
 def add_task() -> Any:
     """One more task."""
     with Session(engine) as session:
-        task = Task(user_id=int(get_jwt_identity()), name=request.get_json()["name"], is_completed=False)
-        task.ts = datetime.now(UTC)
+        given = {"name": request.get_json()["name"], "is_completed": False, "ts": datetime.now(UTC)}
+        task = Task(user_id=int(get_jwt_identity()), **given)
         session.add(task)
         session.commit()
         return shown(task), 201

@@ -139,6 +139,15 @@ def _database_url(value: object) -> URL:
     return url
 
 
+def _folder(value: object) -> Path | None:
+    if value is None:
+        return None
+    folder = Path(_text(value))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError("must be a folder that can be written to")
+    return folder
+
+
 def _log_level(value: object) -> str:
     level = _text(value).upper()
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -236,6 +245,19 @@ class Settings:
     log_level: str = _setting("INFO", _log_level, "DEBUG, INFO, WARNING or ERROR")
     workers: int = _setting(None, _integer(1, 256), "gunicorn worker processes", "one per core")
     threads: int = _setting(4, _integer(1, 256), "threads per worker")
+    worker_timeout: int = _setting(30, _integer(1, 3600), "seconds until a worker that hangs is replaced")
+    graceful_timeout: int = _setting(
+        30, _integer(0, 3600), "seconds that a worker has to finish requests when it stops"
+    )
+    keepalive: int = _setting(
+        5, _integer(1, 3600), "seconds that an idle connection stays open; longer than the proxy's in front"
+    )
+    max_requests: int = _setting(
+        0, _integer(0, 10**9), "requests, more or less a tenth, until a worker is replaced; 0: never"
+    )
+    worker_tmp_dir: Path | None = _setting(
+        None, _folder, "folder of the workers' heartbeats, best in memory", "`/dev/shm` where there is one"
+    )
 
     @property
     def token_keys(self) -> tuple[TokenKey, ...]:

@@ -8,10 +8,13 @@ import socket
 import tempfile
 from typing import Any
 
+# In memory: a disk that is full shall not end a worker.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
 # Before anything imports prometheus_client, which decides then whether workers share their counts. That is why
 # this file is named by its path: as a module of the package it would be imported after the package.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-    _folder = tempfile.mkdtemp(prefix="tasks-api-metrics-")
+    _folder = tempfile.mkdtemp(prefix="tasks-api-metrics-", dir=MEMORY)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder
     _owner = os.getpid()
 
@@ -32,9 +35,12 @@ bind = "127.0.0.1:5217"
 workers = _settings.workers
 worker_class = "tasks_api.worker.Worker"
 threads = _settings.threads
-timeout = 30
-graceful_timeout = 30
-keepalive = 5
+timeout = _settings.worker_timeout
+graceful_timeout = _settings.graceful_timeout
+keepalive = _settings.keepalive
+max_requests = _settings.max_requests
+max_requests_jitter = max_requests // 10
+worker_tmp_dir = str(_settings.worker_tmp_dir or MEMORY or "") or None
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190

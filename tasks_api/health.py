@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import marshmallow as ma
 from marshmallow import fields
 
 from .api import Blueprint, ResponseSchema

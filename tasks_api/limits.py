@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, NoReturn, TypeVar, cast
 
 from flask import Flask, current_app, request
-from limits import RateLimitItem, WindowStats, parse_many
+from limits import RateLimitItem, parse_many
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 STORAGE_PAUSE = 5  # seconds that a storage which failed is left alone
 
 View = TypeVar("View", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
 Key = tuple[str, ...]
 
 
@@ -44,10 +45,10 @@ class Counters:
 
     def seconds_left(self, limit: RateLimitItem, *key: str) -> int:
         """How long the window still lasts."""
-        stats: WindowStats = self._ask(lambda counters: counters.get_window_stats(limit, *key))
-        return round(stats.reset_time - now().timestamp())
+        window = self._ask(lambda counters: counters.get_window_stats(limit, *key))
+        return round(window.reset_time - now().timestamp())
 
-    def _ask(self, question: Callable[[FixedWindowRateLimiter], Any]) -> Any:
+    def _ask(self, question: Callable[[FixedWindowRateLimiter], Answer]) -> Answer:
         if time.monotonic() >= self._away_until:
             try:
                 return question(self._shared)

@@ -5,6 +5,7 @@ import sys
 from logging.config import dictConfig
 
 from flask import g, has_request_context, request
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 
@@ -16,6 +17,7 @@ class RequestFilter(logging.Filter):
         if has_request_context():
             record.request_id = g.get("request_id")
             record.address = request.remote_addr
+            record.__dict__.update(g.get("trace") or {})
             caller = g.get("caller")
             if caller is not None:
                 record.user_id, record.session_id = caller.user_id, str(caller.session_id)
@@ -23,11 +25,12 @@ class RequestFilter(logging.Filter):
 
 
 class OneLine(logging.Formatter):
-    """For a terminal. A line break in a message is shown, not obeyed, so a record stays one line."""
+    """For a terminal: the message and all that is known of it, in one line. Line breaks are shown, not obeyed."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The line, without the traceback that may follow."""
-        line = f"{super().formatMessage(record)} [{getattr(record, 'request_id', '-')}]"
+        facts = (f"{name}={fact}" for name, fact in vars(record).items() if name not in RESERVED_ATTRS)
+        line = " ".join([super().formatMessage(record), *facts])
         return line.replace("\r", "\\r").replace("\n", "\\n")
 
 

@@ -1,10 +1,20 @@
 """Counts and durations for Prometheus, over all workers."""
 
 import os
+from collections.abc import Iterator
 
 from flask import Blueprint, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy import bindparam, event, func, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from .clock import now
+from .database import db
+from .models import RefreshToken
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -14,8 +24,29 @@ REQUESTS = Histogram(
     ["route", "method", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+IN_FLIGHT = Gauge("tasks_requests_in_flight", "Requests being answered", multiprocess_mode="livesum")
+CONNECTIONS = Gauge("tasks_database_connections_in_use", "Database connections in use", multiprocess_mode="livesum")
+_SESSIONS = select(func.count()).select_from(RefreshToken).where(RefreshToken.c.expiry_date > bindparam("moment"))
 
 metrics = Blueprint("metrics", __name__)
+
+
+class Sessions(Collector):
+    """How many sessions live, as the database says; nothing while it does not answer."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Count them."""
+        try:
+            count = db.session.execute(_SESSIONS, {"moment": now()}).scalar_one()
+        except SQLAlchemyError:
+            return
+        yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=count)
+
+
+def watch_pool(engine: Engine) -> None:
+    """Count the connections that are in use."""
+    event.listen(engine, "checkout", lambda *_: CONNECTIONS.inc())
+    event.listen(engine, "checkin", lambda *_: CONNECTIONS.dec())
 
 
 def observe(route: str, method: str, status: int, seconds: float) -> None:
@@ -26,8 +57,10 @@ def observe(route: str, method: str, status: int, seconds: float) -> None:
 @metrics.get("/metrics")
 def show() -> Response:
     """All workers' counts: gunicorn_conf.py names the folder that they share."""
-    registry = REGISTRY
+    shared, asked = CollectorRegistry(), CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        MultiProcessCollector(shared)
+    else:
+        shared = REGISTRY
+    asked.register(Sessions())
+    return Response(generate_latest(shared) + generate_latest(asked), content_type=CONTENT_TYPE_LATEST)

@@ -12,7 +12,8 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Settings
-from .metrics import observe
+from .database import db
+from .metrics import IN_FLIGHT, observe, watch_pool
 
 log = logging.getLogger("tasks_api.access")
 
@@ -27,6 +28,10 @@ SECURITY_HEADERS = (
 )
 HSTS = "max-age=31536000"  # a year, once the service is reached over https
 EXPOSED_HEADERS = ("Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
+# Version 00 and what later ones must begin with; no part of zeros alone: https://www.w3.org/TR/trace-context/
+_TRACEPARENT = re.compile(
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?", re.ASCII
+)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -36,6 +41,9 @@ def init_web(app: Flask, settings: Settings) -> None:
     app.url_map.merge_slashes = False  # or "//" would be answered with a redirect
     app.before_request(_start)
     app.after_request(_finish)
+    app.teardown_request(_end)
+    with app.app_context():
+        watch_pool(db.engine)
     if settings.cors_origins:
         CORS(
             app,
@@ -72,6 +80,9 @@ def _start() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    g.trace = trace and {"trace_id": trace[1], "span_id": trace[2]}
+    IN_FLIGHT.inc()
 
 
 def _finish(response: Response) -> Response:
@@ -96,3 +107,7 @@ def _finish(response: Response) -> Response:
         },
     )
     return response
+
+
+def _end(_error: BaseException | None) -> None:
+    IN_FLIGHT.dec()

@@ -224,7 +224,7 @@ def environment(instance: Path, **settings: str) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    instance: Path, *options: str, application: str = "wsgi:app", output: int = subprocess.DEVNULL, **settings: str
+    instance: Path, *options: str, application: str = "wsgi:app", output: int = subprocess.DEVNULL, **settings: Any
 ) -> Iterator[Live]:
     """Serve under gunicorn, as ``make run`` does; ``options`` are gunicorn's, ``output`` is where it writes."""
     port = free_port()

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -192,7 +192,7 @@ def test_make_run_serves_and_says_where(tmp_path: Path) -> None:
         said += line
         if "/swagger" in line:
             break
-    live = Live(f"http://127.0.0.1:{port}", process, tmp_path)
+    live = Live(f"http://127.0.0.1:{port}", cast(Any, process), tmp_path)
     try:
         demo = live.post("/api/users/login", {"email": "anna@example.com", "password": "Tasks-demo-2026"})
     finally:

@@ -32,7 +32,7 @@ def relay() -> Iterator[Relay]:
         yield way
 
 
-def through(relay: Relay, instance: Path) -> dict[str, str]:
+def through(relay: Relay, instance: Path) -> dict[str, Any]:
     """Settings that lead to the database of ``instance`` by way of ``relay``."""
     url = address(databases.settings(instance)["TASKS_DATABASE_URL"]).set(host="127.0.0.1", port=relay.port)
     return {"DATABASE_URL": url.render_as_string(hide_password=False)}

@@ -50,7 +50,9 @@ def from_models() -> dict[str, Table]:
         said.primary_key = (str(table.primary_key.name), tuple(column.name for column in table.primary_key))
         for key in table.foreign_key_constraints:
             targets = tuple(element.column.name for element in key.elements)
-            said.foreign_keys.add((str(key.name), tuple(column.name for column in key.columns), key.referred_table.name, targets))
+            said.foreign_keys.add(
+                (str(key.name), tuple(column.name for column in key.columns), key.referred_table.name, targets)
+            )
         assert not [rule for rule in table.constraints if isinstance(rule, UniqueConstraint)]
         said.indexes = {
             (str(index.name), tuple(column.name for column in index.columns), index.unique) for index in table.indexes

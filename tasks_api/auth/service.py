@@ -8,7 +8,21 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn, cast
 
 from flask import Flask, current_app
-from sqlalchemy import CursorResult, Delete, Row, Select, Update, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    CursorResult,
+    Delete,
+    Row,
+    RowMapping,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..clock import now, to_smalldatetime
@@ -122,7 +136,7 @@ def sign_up(
 
 
 def _add_user(values: Mapping[str, object]) -> int:
-    return db.session.execute(insert(User).values(values).returning(User.c.id)).scalar_one()
+    return int(db.session.execute(insert(User).values(values).returning(User.c.id)).scalar_one())
 
 
 def _check_new_password(password: str, confirmation: str, email: str, first_name: str, last_name: str) -> None:
@@ -132,7 +146,7 @@ def _check_new_password(password: str, confirmation: str, email: str, first_name
         raise ApiError(S04, reason)
 
 
-def info(user_id: int) -> Mapping[str, Any]:
+def info(user_id: int) -> RowMapping:
     """The user's own details.
 
     Raises:

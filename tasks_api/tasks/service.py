@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Delete, Update, bindparam, delete, insert, select, update
+from sqlalchemy import CursorResult, Delete, RowMapping, Update, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
@@ -27,15 +27,19 @@ _ONE = select(*_TASK).where(Task.c.id == bindparam("task_id"), Task.c.user_id ==
 _INSERT = insert(Task)
 
 
-def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[Sequence[Mapping[str, Any]], bool]:
+def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[Sequence[RowMapping], bool]:
     """The tasks that follow ``after``, by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
-    rows = db.session.execute(_PAGES[is_completed], {"user_id": user_id, "after": after, "most": limit + 1}).mappings().all()
+    rows = (
+        db.session.execute(_PAGES[is_completed], {"user_id": user_id, "after": after, "most": limit + 1})
+        .mappings()
+        .all()
+    )
     return rows[:limit], len(rows) > limit
 
 
-def get(user_id: int, task_id: int) -> Mapping[str, Any]:
+def get(user_id: int, task_id: int) -> RowMapping:
     """One task.
 
     Raises:
@@ -56,7 +60,7 @@ def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> 
     """
     values = {"name": name, "is_completed": is_completed, "ts": ts or to_smalldatetime(now())}
     try:
-        result = cast(CursorResult[Any], db.session.execute(_INSERT, values | {"user_id": user_id}))
+        result: Any = db.session.execute(_INSERT, values | {"user_id": user_id})
     except IntegrityError:
         raise ApiError(A04) from None
     return values | {"id": result.inserted_primary_key[0]}
@@ -74,7 +78,7 @@ def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: da
     return values | {"id": task_id}
 
 
-def change(user_id: int, task_id: int, values: Mapping[str, object]) -> Mapping[str, Any]:
+def change(user_id: int, task_id: int, values: Mapping[str, object]) -> RowMapping:
     """Change what ``values`` names, and nothing else.
 
     Raises:

@@ -26,7 +26,7 @@ def clock() -> Any:
         yield traveller
 
 
-def rows(app: Flask) -> list[RefreshToken]:
+def rows(app: Flask) -> list[Any]:
     with app.app_context():
         return list(db.session.execute(select(RefreshToken)))
 
