@@ -21,6 +21,7 @@ from .limits import init_limits
 from .logs import init_logs
 from .metrics import metrics
 from .migrations import MigrationError, upgrade
+from .page import page
 from .tasks.routes import tasks
 from .version import __version__
 from .web import init_web
@@ -61,6 +62,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.register_blueprint(metrics)
     if settings.docs_enabled:
         app.register_blueprint(docs)
+    if settings.page_enabled:
+        app.register_blueprint(page)
 
     if _is_serving():
         if settings.generated_keys and not settings.is_sqlite:

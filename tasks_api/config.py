@@ -242,6 +242,7 @@ class Settings:
     ratelimit_password: str = _setting("30 per hour", _rate_limit, "password changes per client address")
     metrics_enabled: bool = _setting(True, _boolean, "serve /metrics")
     docs_enabled: bool = _setting(True, _boolean, "serve /swagger and /openapi.json")
+    page_enabled: bool = _setting(True, _boolean, "serve the page at /")
     log_level: str = _setting("INFO", _log_level, "DEBUG, INFO, WARNING or ERROR")
     workers: int = _setting(None, _integer(1, 256), "gunicorn worker processes", "one per core")
     threads: int = _setting(4, _integer(1, 256), "threads per worker")
