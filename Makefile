@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 TLS := $(if $(CERT),--certfile "$(CERT)" --keyfile "$(KEY)")
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Where compose.yaml's server is, and how to get in.
-COMPOSE ?= docker compose
+# compose.yaml: where its server is, and how to get in.
+COMPOSE ?= docker compose --env-file $(SECRETS)
+PROFILE ?= sqlite
 export SQLSERVER_PORT ?= 1433
 SQLSERVER ?= mssql://sa:$$MSSQL_SA_PASSWORD@127.0.0.1:$(SQLSERVER_PORT)/TasksDb?TrustServerCertificate=yes
-PASSWORD_FILE := instance/sqlserver.env
+SECRETS := instance/compose.env
 
-.PHONY: help run serve install seed test lint fuzz audit format clean sqlserver run-sqlserver test-sqlserver
+.PHONY: help run serve install seed test lint test-postman bench fuzz audit format clean up down sqlserver run-sqlserver test-sqlserver
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -39,6 +40,14 @@ lint: $(VENV)/.installed-test  ## lint, format check and types
 	@$(BIN)/sqlfluff lint --nocolor --dialect tsql sql/sqlserver
 	@$(BIN)/sqlfluff lint --nocolor --dialect sqlite sql/sqlite
 	@$(BIN)/mypy
+	@if test -x $(BIN)/hadolint; then $(BIN)/hadolint Dockerfile; fi
+
+test-postman: $(VENV)/.installed-test  ## the Postman collection, run by newman (needs Node.js)
+	@npm ci --silent --no-fund --no-audit --prefix examples/postman
+	@$(BIN)/python -m pytest tests/test_postman.py
+
+bench: $(VENV)/.installed-test  ## beside a bare floor and the tutorial's algorithm, in ratios (needs wrk; some ten minutes)
+	@$(BIN)/python -m benchmarks
 
 fuzz: $(VENV)/.installed-test  ## many more requests and histories than make test has
 	@TASKS_TEST_FUZZ_EXAMPLES=1000 TASKS_TEST_HISTORIES=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/auth/test_histories.py
@@ -52,17 +61,24 @@ format: $(VENV)/.installed-test  ## format the code
 	@$(BIN)/ruff format --quiet .
 
 run-sqlserver: install sqlserver  ## the same as run, on Microsoft's SQL Server in Docker
-	@. ./$(PASSWORD_FILE) && export TASKS_DATABASE_URL="$(SQLSERVER)" \
+	@. ./$(SECRETS) && export TASKS_DATABASE_URL="$(SQLSERVER)" \
 		&& $(BIN)/flask --app wsgi db create && $(BIN)/flask --app wsgi db upgrade && exec $(MAKE) --no-print-directory run
 
 test-sqlserver: $(VENV)/.installed-test sqlserver  ## all tests on Microsoft's SQL Server in Docker
-	@. ./$(PASSWORD_FILE) && TASKS_TEST_DATABASE_URL="$(SQLSERVER)" $(BIN)/python -m pytest
+	@. ./$(SECRETS) && TASKS_TEST_DATABASE_URL="$(SQLSERVER)" $(BIN)/python -m pytest
 
-sqlserver: $(PASSWORD_FILE)
+up: $(SECRETS)  ## run in Docker on http://localhost:5217 (PROFILE=sqlite, sqlserver or replicas)
+	@$(COMPOSE) --profile $(PROFILE) up --build --detach --wait
+
+down: $(SECRETS)  ## end what up and run-sqlserver started; the data stays
+	@$(COMPOSE) --profile '*' down
+
+sqlserver: $(SECRETS)
 	@$(COMPOSE) up --detach --wait sqlserver
 
-$(PASSWORD_FILE):
-	@umask 077; $(PYTHON) -c 'import secrets; print("MSSQL_SA_PASSWORD=Aa1-" + secrets.token_urlsafe(24))' > $@
+$(SECRETS):
+	@umask 077; $(PYTHON) -c 'import secrets as s; print("MSSQL_SA_PASSWORD=Aa1-" + s.token_urlsafe(24) \
+		+ "\nTASKS_JWT_SECRET_KEY=" + s.token_urlsafe(48) + "\nTASKS_REFRESH_TOKEN_KEY=" + s.token_urlsafe(48))' > $@
 
 clean:  ## remove the virtual environment and caches; the database and keys in instance/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info

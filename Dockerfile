@@ -1,0 +1,29 @@
+# The service in an image: docker build --tag tasks-api .   Settings come from the environment, see README.
+FROM python:3.13-slim-bookworm AS build
+WORKDIR /app
+COPY constraints.txt setup.cfg pyproject.toml README.md wsgi.py ./
+COPY tasks_api tasks_api
+COPY sql sql
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt --editable '.[redis,asymmetric]' \
+    && /venv/bin/python -m compileall -q tasks_api
+
+FROM python:3.13-slim-bookworm
+# What Microsoft's ODBC driver, which is in the virtual environment, needs of the system.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends unixodbc libgssapi-krb5-2 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --no-create-home --home-dir /app tasks \
+    && install --directory --owner tasks --mode 0700 /app/instance
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 10001
+# The embedded database and generated keys. Everything else may be read-only; heartbeats and metrics are in /dev/shm.
+VOLUME /app/instance
+EXPOSE 5217
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5217/health/ready', timeout=4)"]
+CMD ["gunicorn", "--config", "tasks_api/gunicorn_conf.py", "--bind", "0.0.0.0:5217", "wsgi:app"]
