@@ -140,7 +140,9 @@ def test_two_replicas_behind_the_proxy_are_one_service(tmp_path: Path) -> None:
         headers = lie | {"Authorization": f"Bearer {tokens['accessToken']}"}
         (session,) = requests.get(f"{url}/api/users/sessions", headers=headers, timeout=10).json()
         assert session["ipAddress"] == "127.0.0.1"
-        asked = [sum("refresh_token" in line for line in live.get("/metrics").text.splitlines()) for live in (one, other)]
+        asked = [
+            sum("refresh_token" in line for line in live.get("/metrics").text.splitlines()) for live in (one, other)
+        ]
         assert all(asked)
         assert requests.get(f"{url}/metrics", timeout=10).status_code == 404
         assert requests.get(f"{url}/health/ready", timeout=10).status_code == 404
