@@ -11,12 +11,12 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from flask import Flask
+from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Executable, Result, event
@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import String
 
 from . import sqlserver
-from .config import ConfigError, Settings, settings
+from .config import ConfigError, Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,6 +85,7 @@ def init_database(app: Flask, values: Settings) -> None:
             "skip_autocommit_rollback": True,  # a round trip for every read, and nothing to roll back
         }
         url = URL.create("mssql+pyodbc")
+    app.extensions["embedded"] = values.database_file.parent if values.is_sqlite else None
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     try:
@@ -174,16 +175,20 @@ def _turn() -> Iterator[None]:
     Raises:
         sqlalchemy.exc.TimeoutError: somebody outside has kept the database locked for long enough.
     """
-    with ExitStack() as stack:
-        if settings.is_sqlite:
-            with suppress(OSError):
-                folder = os.open(settings.database_file.parent, os.O_RDONLY)
-                stack.callback(os.close, folder)  # which ends the turn
-                since = time.monotonic()
-                fcntl.flock(folder, fcntl.LOCK_EX)
-                if time.monotonic() - since > LOCK_SECONDS:
-                    raise PoolTimeoutError("the database is locked")
+    queue = None
+    if folder := current_app.extensions["embedded"]:
+        with suppress(OSError):
+            queue = os.open(folder, os.O_RDONLY)
+    try:
+        if queue is not None:
+            since = time.monotonic()
+            fcntl.flock(queue, fcntl.LOCK_EX)
+            if time.monotonic() - since > LOCK_SECONDS:
+                raise PoolTimeoutError("the database is locked")
         yield
+    finally:
+        if queue is not None:
+            os.close(queue)
 
 
 def _begin() -> None:
