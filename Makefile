@@ -22,7 +22,7 @@ help:  ## show this
 run: install seed serve  ## install, create and seed the database, serve on http://localhost:5217 (HOST=, PORT=, CERT=, KEY=)
 
 serve: install  ## serve, without demo data
-	$(if $(CERT),@test -r "$(CERT)" -a -r "$(KEY)" || { echo "CERT= and KEY= must name files that can be read"; exit 1; })
+	$(if $(CERT)$(KEY),@test -r "$(CERT)" -a -r "$(KEY)" || { echo "CERT= and KEY= must name files that can be read"; exit 1; })
 	@exec $(BIN)/gunicorn --config tasks_api/gunicorn_conf.py --bind "$(HOST):$(PORT)" $(TLS) wsgi:app
 
 install: $(VENV)/.installed  ## make the virtual environment with what the service needs (EXTRAS=redis,asymmetric)
@@ -54,7 +54,7 @@ fuzz: $(VENV)/.installed-test  ## many more requests and histories than make tes
 
 audit: $(VENV)/.installed-test  ## known weaknesses of the packages (asks PyPI); weaknesses of the code are make lint's
 	@$(PIP) --constraint constraints.txt --editable '.[audit]'
-	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 format: $(VENV)/.installed-test  ## format the code
 	@$(BIN)/ruff check --quiet --fix .

@@ -1,6 +1,6 @@
 """A client of the Tasks API that stays signed in: silent refresh done right.
 
-    client = Client("http://localhost:5217", Path("tokens.json"))
+    client = Client("http://localhost:5217", Path("tokens.json"))  # needs the package requests
     client.log_in("anna@example.com", "Tasks-demo-2026")
     client.call("GET", "/api/tasks")
 

@@ -70,8 +70,10 @@ def seed() -> None:
     if _or_fail(lambda: migrations.pending(db.engine, settings)):
         raise click.ClickException("the schema is not current: run '.venv/bin/flask --app wsgi db upgrade' first")
     seeded = _or_fail(lambda: migrations.seed(db.engine, settings))
-    if seeded or db.session.execute(select(User.c.id).where(User.c.email == DEMO_EMAIL)).first():
+    if seeded:
         click.echo(f"Demo login: {DEMO_EMAIL}, password {DEMO_PASSWORD}")
+    elif db.session.execute(select(User.c.id).where(User.c.email == DEMO_EMAIL)).first():
+        click.echo(f"Demo login: {DEMO_EMAIL}, password {DEMO_PASSWORD} unless it was changed")
     else:
         click.echo("Not seeded: the database has other users.")
 

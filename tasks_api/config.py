@@ -187,8 +187,8 @@ class Settings:
     jwt_private_key_file: TokenKey | None = _setting(
         None,
         _signing_key_file,
-        "PEM file: its key signs access tokens instead (RS256, ES256 or EdDSA), and /.well-known/jwks.json has "
-        "what other services need to verify them",
+        "PEM file: its key signs access tokens instead (RS256, ES256 or EdDSA; `make install EXTRAS=asymmetric`), and "
+        "/.well-known/jwks.json has what other services need to verify them",
         "none",
     )
     jwt_key_files_previous: tuple[TokenKey, ...] = _setting(

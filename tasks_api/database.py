@@ -109,6 +109,8 @@ def _prepare_sqlite(engine: Engine) -> None:
             Path(arguments[0]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with suppress(PermissionError):  # a restored backup has the mode that its copying left
+                Path(arguments[0]).chmod(0o600)
         except OSError as error:
             raise sqlite3.OperationalError(f"{arguments[0]}: {error.strerror}") from error
 

@@ -69,7 +69,8 @@ def when_ready(server: Any) -> None:
     scheme = "https" if server.cfg.is_ssl else "http"
     for host, port in (address for address in server.cfg.address if isinstance(address, tuple)):
         name = "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::") else host  # noqa: S104
-        print(f"Tasks API: {scheme}://{name}:{port}  (Swagger: {scheme}://{name}:{port}/swagger)", flush=True)
+        swagger = f"  (Swagger: {scheme}://{name}:{port}/swagger)" if _settings.docs_enabled else ""
+        print(f"Tasks API: {scheme}://{name}:{port}{swagger}", flush=True)
 
 
 def post_worker_init(_worker: Any) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response
 
+from .config import settings
+
 _TEXT = (Path(__file__).parent / "static" / "page.html").read_text("utf-8")
 
 
@@ -21,12 +23,14 @@ _POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+_SWAGGER = '<a href="swagger">Every route is described in Swagger.</a>'
+
 page = Blueprint("page", __name__)
 
 
 @page.get("/")
 def show() -> Response:
     """The page."""
-    response = Response(_TEXT, mimetype="text/html")
+    response = Response(_TEXT if settings.docs_enabled else _TEXT.replace(_SWAGGER, ""), mimetype="text/html")
     response.headers["Content-Security-Policy"] = _POLICY
     return response

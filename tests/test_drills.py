@@ -1,6 +1,7 @@
 """What is hoped never to be needed, rehearsed: an upgrade under load, a restored backup, lost keys."""
 
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -89,8 +90,10 @@ def test_a_restored_backup_ends_what_was_refreshed_since_and_nothing_else(tmp_pa
         late = new_user(live, "late@example.com")
     for old in tmp_path.glob("tasks.db*"):
         old.unlink()
+    backup.chmod(0o644)
     backup.rename(file)
     with serving(tmp_path, WORKERS="2") as live:
+        assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.glob("tasks.db*")} == {0o600}
         assert live.get("/health/ready").status_code == 200
         names = [task["name"] for task in live.get("/api/tasks", at_work["accessToken"]).json()]
         assert names == ["before"]  # its access token names a session that the backup knows

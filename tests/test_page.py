@@ -34,6 +34,12 @@ def test_it_is_one_file_that_needs_nothing_from_anywhere(client: FlaskClient) ->
         assert wanted not in answer.text
 
 
+def test_it_names_swagger_where_there_is_one(make_app: MakeApp) -> None:
+    for enabled in ("true", "false"):
+        page = make_app(DOCS_ENABLED=enabled).test_client().get("/").text
+        assert ("Swagger" in page) is (enabled == "true")
+
+
 def test_it_can_be_switched_off(make_app: MakeApp) -> None:
     problem(make_app(PAGE_ENABLED="false").test_client().get("/"), 404, "not_found")
 

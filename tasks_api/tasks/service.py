@@ -16,12 +16,7 @@ MAX_ID = 2**31 - 1  # the column's; no statement ever carries a larger one
 _TASK = (Task.c.id, Task.c.name, Task.c.is_completed, Task.c.ts)
 
 # Built once: building a statement takes longer than executing it.
-_ALL = (
-    select(*_TASK)
-    .where(Task.c.user_id == bindparam("user_id"), Task.c.id > bindparam("after"))
-    .order_by(Task.c.id)
-    .limit(bindparam("most"))
-)
+_ALL = select(*_TASK).where(Task.c.user_id == bindparam("user_id"), Task.c.id > bindparam("after")).order_by(Task.c.id)
 _PAGES = {None: _ALL, True: _ALL.where(Task.c.is_completed), False: _ALL.where(~Task.c.is_completed)}
 _ONE = select(*_TASK).where(Task.c.id == bindparam("task_id"), Task.c.user_id == bindparam("user_id"))
 _INSERT = insert(Task)

@@ -210,3 +210,12 @@ def test_every_route_needs_an_access_token(anna: Person) -> None:
         answer = anna.call(method, path)
         problem(answer, 401, "A01")
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="tasks-api"'
+
+
+def test_a_page_is_read_with_top_on_sql_server() -> None:
+    from sqlalchemy.dialects import mssql
+
+    from tasks_api.tasks.service import _PAGES
+
+    for statement in _PAGES.values():
+        assert str(statement.limit(21).compile(dialect=mssql.dialect())).startswith("SELECT TOP ")
