@@ -38,7 +38,7 @@ def test_users_are_listed_with_their_sessions(anna: Person, bertil: Person, comm
     ]
 
 
-def test_the_readmes_commands_work(app: Flask, anna: Person, command: Command) -> None:
+def test_the_readmes_commands_work(anna: Person, bertil: Person, command: Command) -> None:
     listed = (ROOT / "README.md").read_text().split("What an operator does for people")[1].split("```")[1]
     lines = [line.split("#")[0].split() for line in listed.splitlines()[1:]]
     assert len(lines) == 6
