@@ -6,7 +6,8 @@ COPY tasks_api tasks_api
 COPY sql sql
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --constraint constraints.txt --editable '.[redis,asymmetric]' \
-    && /venv/bin/python -m compileall -q tasks_api
+    && /venv/bin/python -m compileall -q tasks_api \
+    && chmod -R a+rX /app
 
 FROM python:3.13-slim-bookworm
 # What Microsoft's ODBC driver, which is in the virtual environment, needs of the system.

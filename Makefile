@@ -61,7 +61,7 @@ format: $(VENV)/.installed-test  ## format the code
 	@$(BIN)/ruff format --quiet .
 
 run-sqlserver: install sqlserver  ## the same as run, on Microsoft's SQL Server in Docker
-	@. ./$(SECRETS) && export TASKS_DATABASE_URL="$(SQLSERVER)" \
+	@set -a && . ./$(SECRETS) && TASKS_DATABASE_URL="$(SQLSERVER)" \
 		&& $(BIN)/flask --app wsgi db create && $(BIN)/flask --app wsgi db upgrade && exec $(MAKE) --no-print-directory run
 
 test-sqlserver: $(VENV)/.installed-test sqlserver  ## all tests on Microsoft's SQL Server in Docker
@@ -78,7 +78,8 @@ sqlserver: $(SECRETS)
 
 $(SECRETS):
 	@umask 077; $(PYTHON) -c 'import secrets as s; print("MSSQL_SA_PASSWORD=Aa1-" + s.token_urlsafe(24) \
-		+ "\nTASKS_JWT_SECRET_KEY=" + s.token_urlsafe(48) + "\nTASKS_REFRESH_TOKEN_KEY=" + s.token_urlsafe(48))' > $@
+		+ "\nTASKS_JWT_SECRET_KEY=" + s.token_urlsafe(48) + "\nTASKS_REFRESH_TOKEN_KEY=" + s.token_urlsafe(48))' > $@.new
+	@mv $@.new $@
 
 clean:  ## remove the virtual environment and caches; the database and keys in instance/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build *.egg-info

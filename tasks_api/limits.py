@@ -87,6 +87,7 @@ def client_address() -> str:
         address = ip_address(request.remote_addr or "")
     except ValueError:
         return "unknown"
+    address = getattr(address, "ipv4_mapped", None) or address
     return str(ip_network((address, 64), strict=False) if address.version == 6 else address)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, Histogram, generate_latest
@@ -45,8 +46,16 @@ class Sessions(Collector):
 
 def watch_pool(engine: Engine) -> None:
     """Count the connections that are in use."""
-    event.listen(engine, "checkout", lambda *_: CONNECTIONS.inc())
-    event.listen(engine, "checkin", lambda *_: CONNECTIONS.dec())
+
+    @event.listens_for(engine, "checkout")
+    def count(_connection: Any, record: Any, _proxy: Any) -> None:
+        record.record_info["counted"] = True
+        CONNECTIONS.inc()
+
+    @event.listens_for(engine, "checkin")
+    def uncount(_connection: Any, record: Any) -> None:
+        if record.record_info.pop("counted", False):  # one that could not be opened comes back too
+            CONNECTIONS.dec()
 
 
 def observe(route: str, method: str, status: int, seconds: float) -> None:

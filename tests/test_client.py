@@ -4,6 +4,7 @@ import json
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_a_lost_answer_is_asked_for_again(client: Client, monkeypatch: pytest.Mo
 def test_a_session_that_is_over_is_said_once_and_forgotten(client: Client) -> None:
     other = Client(client.url, client.store)
     other.log_out()
-    assert not client.store.exists()
+    assert client.store.read_text() == "{}"
     with pytest.raises(SignedOut):
         client.call("GET", "/api/tasks")
     with pytest.raises(SignedOut):
@@ -125,3 +126,33 @@ def test_only_a_refresh_is_repeated_by_itself(client: Client) -> None:
     adapter = client._http.get_adapter(client.url + "/api/tasks")
     assert isinstance(adapter, HTTPAdapter)
     assert adapter.max_retries.total == 0
+
+
+def test_an_outage_signs_nobody_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    expire(client)
+    monkeypatch.setattr(client, "url", "http://127.0.0.1:9")
+    with pytest.raises(requests.ConnectionError):
+        client.call("GET", "/api/tasks")
+    with pytest.raises(requests.ConnectionError):
+        client.log_out()
+    monkeypatch.undo()
+    assert client.call("GET", "/api/tasks") == []
+
+
+def test_nobody_logs_out_or_in_while_a_refresh_is_under_way(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    expire(client)
+    send = Client._send
+    with ThreadPoolExecutor(1) as pool:
+        out: list[Any] = []
+
+        def meanwhile(self: Client, method: str, path: str, body: object = None, access: str = "") -> requests.Response:
+            answer = send(self, method, path, body, access)
+            if path == REFRESH and not out:
+                out.append(pool.submit(client.log_out))
+            return answer
+
+        monkeypatch.setattr(Client, "_send", meanwhile)
+        with suppress(SignedOut):
+            client.call("GET", "/api/tasks")
+        out[0].result()
+    assert client.store.read_text() == "{}"

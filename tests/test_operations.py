@@ -257,3 +257,45 @@ def test_settings_of_the_server_that_cannot_be_are_refused(make_app: MakeApp, na
 
     with pytest.raises(ConfigError, match=f"TASKS_{name} must be"):
         make_app(**{name: value})
+
+
+@embedded_only
+def test_somebody_who_holds_the_writers_turn_holds_up_nobody_for_long(app: Flask, anna: Person, tmp_path: Path) -> None:
+    import fcntl
+
+    file = tmp_path / "instance" / "tasks.db-turn"
+    assert file.stat().st_mode & 0o777 == 0o600
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        began = time.monotonic()
+        problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 503, "unavailable")
+        assert LOCK_SECONDS - 1 < time.monotonic() - began < LOCK_SECONDS + 2
+        assert anna.is_in()
+    assert anna.call("POST", "/api/tasks", json={"name": "x"}).status_code == 201
+
+
+@embedded_only
+def test_a_file_system_without_locks_of_its_own_is_written_to(
+    app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    assert anna.call("POST", "/api/tasks", json={"name": "x"}).status_code == 201
+
+
+@embedded_only
+def test_connections_that_cannot_be_opened_are_not_counted(app: Flask, anna: Person, tmp_path: Path) -> None:
+    with app.app_context():
+        db.session.connection()
+        db.session().invalidate()
+    file = tmp_path / "instance" / "tasks.db"
+    file.rename(tmp_path / "away")
+    file.mkdir()
+    for _ in range(5):
+        assert anna.call("GET", "/api/tasks").status_code == 503
+    file.rmdir()
+    (tmp_path / "away").rename(file)
+    assert anna.is_in()
+    assert metric(app, "tasks_database_connections_in_use") == 0

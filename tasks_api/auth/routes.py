@@ -129,8 +129,8 @@ def info() -> Any:
 
 
 @users.put("/password")
-@limited("password")
 @bearer_required
+@limited("password")
 @users.arguments(PasswordRequest())
 @users.response(200, TokenResponse)
 @users.errors(S01, S03, S04, P01, RATE_LIMITED, *BEARER, TOO_LARGE, UNSUPPORTED)

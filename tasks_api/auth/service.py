@@ -20,6 +20,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
+    null,
     select,
     update,
 )
@@ -104,10 +106,18 @@ _SESSION_AND_USER = (
     .join(User, User.c.id == RefreshToken.c.user_id)
     .where(RefreshToken.c.session_id == bindparam("session_id"))
 )
-_COMPARE_AND_SWAP = update(RefreshToken).where(
-    RefreshToken.c.session_id == bindparam("of_session"),
-    RefreshToken.c.counter == bindparam("read_counter"),
-    RefreshToken.c.token_hash == bindparam("read_hash"),
+_COMPARE_AND_SWAP = (
+    update(RefreshToken)
+    .where(
+        RefreshToken.c.session_id == bindparam("of_session"),
+        RefreshToken.c.counter == bindparam("read_counter"),
+        RefreshToken.c.token_hash == bindparam("read_hash"),
+    )
+    .values(
+        # Never a None as a parameter: the driver would have to ask the server for its type.
+        user_agent=func.nullif(bindparam("agent", type_=RefreshToken.c.user_agent.type), literal_column("''")),
+        ip_address=func.nullif(bindparam("address", type_=RefreshToken.c.ip_address.type), literal_column("''")),
+    )
 )
 
 
@@ -332,8 +342,8 @@ def _insert_session(user: AnyRow, device: Device) -> OpenSession:
             session_id=session_id,
             counter=0,
             started_at=moment,
-            user_agent=device.user_agent,
-            ip_address=device.ip_address,
+            user_agent=device.user_agent or null(),
+            ip_address=device.ip_address or null(),
         )
     )
     return OpenSession(user.id, user.first_name, session_id, str(token))
@@ -432,8 +442,8 @@ def _rotate(row: AnyRow, successor: Token, device: Device) -> bool:
         "token_hash": tokens.token_hash(successor, row.token_salt),
         "expiry_date": _expiry(_started(row), moment),
         "rotated_at": moment,
-        "user_agent": device.user_agent,
-        "ip_address": device.ip_address,
+        "agent": device.user_agent or "",
+        "address": device.ip_address or "",
     }
     return _changed(_COMPARE_AND_SWAP, read | written) == 1
 

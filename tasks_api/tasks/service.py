@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Delete, RowMapping, Update, bindparam, delete, insert, select, update
+from sqlalchemy import CursorResult, Delete, RowMapping, Select, Update, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
@@ -16,21 +17,26 @@ MAX_ID = 2**31 - 1  # the column's; no statement ever carries a larger one
 _TASK = (Task.c.id, Task.c.name, Task.c.is_completed, Task.c.ts)
 
 # Built once: building a statement takes longer than executing it.
-_ALL = select(*_TASK).where(Task.c.user_id == bindparam("user_id"), Task.c.id > bindparam("after")).order_by(Task.c.id)
-_PAGES = {None: _ALL, True: _ALL.where(Task.c.is_completed), False: _ALL.where(~Task.c.is_completed)}
+_PAGE = select(*_TASK).where(Task.c.user_id == bindparam("user_id"), Task.c.id > bindparam("after")).order_by(Task.c.id)
 _ONE = select(*_TASK).where(Task.c.id == bindparam("task_id"), Task.c.user_id == bindparam("user_id"))
 _INSERT = insert(Task)
+
+
+@lru_cache(maxsize=100)
+def _page(is_completed: bool | None, limit: int) -> Select[Any]:
+    # The limit is no parameter: of one SQLAlchemy makes a window function on SQL Server, where TOP does.
+    query = (
+        _PAGE if is_completed is None else _PAGE.where(Task.c.is_completed if is_completed else ~Task.c.is_completed)
+    )
+    return query.limit(limit)
 
 
 def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[Sequence[RowMapping], bool]:
     """The tasks that follow ``after``, by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
-    rows = (
-        db.session.execute(_PAGES[is_completed], {"user_id": user_id, "after": after, "most": limit + 1})
-        .mappings()
-        .all()
-    )
+    found = db.session.execute(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})
+    rows = found.mappings().all()
     return rows[:limit], len(rows) > limit
 
 
