@@ -175,7 +175,7 @@ def _turn() -> Iterator[None]:
     """Let one writer at a time go on to the embedded database, over all processes.
 
     SQLite's own waiting is sleeping and trying again, longer each time: with eight writers one write in a hundred
-    takes 90 ms, with this some 15 ms. Its lock still decides: a turn that cannot be had for another reason than
+    takes 90 ms, with this 30 ms. Its lock still decides: a turn that cannot be had for another reason than
     waiting is no reason not to write.
 
     Raises:
