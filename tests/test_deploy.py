@@ -106,7 +106,9 @@ def nginx(folder: Path, replicas: list[Live]) -> Iterator[str]:
     config = config.replace(f"server replica:{PORT};", servers).replace("listen 8080", f"listen 127.0.0.1:{port}")
     paths = "".join(f"{kind}_temp_path {folder};" for kind in ("proxy", "client_body", "fastcgi", "uwsgi", "scgi"))
     user = "user root; " if os.getuid() == 0 else ""  # who can write into the folder
-    frame = f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}} http {{ access_log off; {paths} {config} }}"
+    frame = (
+        f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}} http {{ access_log off; {paths} {config} }}"
+    )
     (folder / "nginx.conf").write_text(frame)
     process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], env=os.environ)
     for _ in range(50):
