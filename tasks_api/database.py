@@ -48,12 +48,7 @@ class Session(FlaskSession):
     def execute(self, statement: Executable, *args: Any, **kwargs: Any) -> Result[Any]:
         """Execute one statement."""
         run = partial(super().execute, statement, *args, **kwargs)
-        if "transaction" in self.info:
-            return run()
-        if statement.is_select:
-            return repeated(run, may_have_happened=False)
-        with _turn():
-            return repeated(run, may_have_happened=True)
+        return run() if "transaction" in self.info else repeated(run, may_have_happened=not statement.is_select)
 
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"class_": Session})
@@ -85,7 +80,7 @@ def init_database(app: Flask, values: Settings) -> None:
             "skip_autocommit_rollback": True,  # a round trip for every read, and nothing to roll back
         }
         url = URL.create("mssql+pyodbc")
-    app.extensions["writers"] = threading.Lock() if values.is_sqlite else None
+    app.extensions["writers"] = threading.RLock() if values.is_sqlite else None
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     try:
@@ -113,6 +108,14 @@ def _prepare_sqlite(engine: Engine) -> None:
                 Path(arguments[0]).chmod(0o600)
         except OSError as error:
             raise sqlite3.OperationalError(f"{arguments[0]}: {error.strerror}") from error
+
+    @event.listens_for(engine, "do_execute")
+    def write_in_turn(cursor: sqlite3.Cursor, statement: str, parameters: Any, _context: Any) -> bool:
+        if statement.startswith("SELECT"):
+            return False
+        with _turn():
+            cursor.execute(statement, parameters)
+        return True
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:

@@ -261,11 +261,13 @@ def test_settings_of_the_server_that_cannot_be_are_refused(make_app: MakeApp, na
 
 @embedded_only
 def test_a_writer_that_hangs_holds_up_nobody_for_long(app: Flask, anna: Person) -> None:
-    with app.extensions["writers"]:
+    with ThreadPoolExecutor(1) as other:
+        other.submit(app.extensions["writers"].acquire).result()
         began = time.monotonic()
         problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 503, "unavailable")
         assert LOCK_SECONDS - 1 < time.monotonic() - began < LOCK_SECONDS + 2
         assert anna.is_in()
+        other.submit(app.extensions["writers"].release).result()
     assert anna.call("POST", "/api/tasks", json={"name": "x"}).status_code == 201
 
 
