@@ -61,7 +61,7 @@ def test_workers_that_are_killed_under_load_lose_no_answered_write_and_no_sessio
             while not over.is_set():
                 try:
                     answer = live.post("/api/tasks", {"name": "x"}, access)
-                except requests.ConnectionError:
+                except requests.RequestException:  # cut off, in the middle of an answer even
                     continue
                 assert answer.status_code == 201
                 answered[access].append(answer.json()["id"])
