@@ -133,7 +133,7 @@ def refuse_guessing(account: str, address: str | None, signed_in_here: Callable[
         ApiError: RATE_LIMITED, with the seconds until the window ends.
     """
     for limit, key in _failure_limits(account, address):
-        everywhere = len(key) == 2
+        everywhere = key == ("account", account)
         if not _counters().test(limit, *key) and not (everywhere and signed_in_here()):
             _refuse(limit, key)
 

@@ -4,13 +4,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Flask, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy import bindparam, event, func, select
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from .clock import now
@@ -44,8 +43,10 @@ class Sessions(Collector):
         yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=count)
 
 
-def watch_pool(engine: Engine) -> None:
-    """Count the connections that are in use."""
+def init_metrics(app: Flask) -> None:
+    """Count the database connections that are in use."""
+    with app.app_context():
+        engine = db.engine
 
     @event.listens_for(engine, "checkout")
     def count(_connection: Any, record: Any, _proxy: Any) -> None:
@@ -66,10 +67,10 @@ def observe(route: str, method: str, status: int, seconds: float) -> None:
 @metrics.get("/metrics")
 def show() -> Response:
     """All workers' counts: gunicorn_conf.py names the folder that they share."""
-    shared, asked = CollectorRegistry(), CollectorRegistry()
+    counted = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(shared)
-    else:
-        shared = REGISTRY
+        counted = CollectorRegistry()
+        MultiProcessCollector(counted)
+    asked = CollectorRegistry()
     asked.register(Sessions())
-    return Response(generate_latest(shared) + generate_latest(asked), content_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(counted) + generate_latest(asked), content_type=CONTENT_TYPE_LATEST)

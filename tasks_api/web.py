@@ -12,8 +12,7 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Settings
-from .database import db
-from .metrics import IN_FLIGHT, observe, watch_pool
+from .metrics import IN_FLIGHT, observe
 
 log = logging.getLogger("tasks_api.access")
 
@@ -42,8 +41,6 @@ def init_web(app: Flask, settings: Settings) -> None:
     app.before_request(_start)
     app.after_request(_finish)
     app.teardown_request(_end)
-    with app.app_context():
-        watch_pool(db.engine)
     if settings.cors_origins:
         CORS(
             app,
