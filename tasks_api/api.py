@@ -209,7 +209,8 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
                     description="; ".join(f"`{entry.code}`: {entry.detail}" for entry in entries),
                     examples={entry.code: {"summary": entry.title, "value": _example(entry)} for entry in entries},
                 )
-                view = document(view)
+                # flask-smorest would put a function around the view for each of them, and call them all.
+                cast(Any, view)._apidoc = document(view)._apidoc
             return view
 
         return decorator

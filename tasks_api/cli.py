@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from . import diagnosis, migrations
 from .auth.cli import sessions, users
 from .config import settings
-from .database import db
+from .database import db, execute
 from .models import User
 
 DEMO_EMAIL = "anna@example.com"  # as in sql/*/seed.sql
@@ -72,7 +72,7 @@ def seed() -> None:
     seeded = _or_fail(lambda: migrations.seed(db.engine, settings))
     if seeded:
         click.echo(f"Demo login: {DEMO_EMAIL}, password {DEMO_PASSWORD}")
-    elif db.session.execute(select(User.c.id).where(User.c.email == DEMO_EMAIL)).first():
+    elif execute(select(User.c.id).where(User.c.email == DEMO_EMAIL)).first():
         click.echo(f"Demo login: {DEMO_EMAIL}, password {DEMO_PASSWORD} unless it was changed")
     else:
         click.echo("Not seeded: the database has other users.")

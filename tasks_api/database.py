@@ -1,8 +1,8 @@
 """The way to the database: engine, transactions, what is repeated, and which failures mean that it does not answer.
 
-A statement is a transaction of its own: on both databases the driver commits it. ``@transaction`` makes one of
-several. What fails for a reason that may be gone by now is repeated here and nowhere else, and only where nothing
-can have been committed.
+``execute`` is all that a route needs. A statement is a transaction of its own: on both databases the driver commits
+it. ``@transaction`` makes one of several. What fails for a reason that may be gone by now is repeated here and nowhere
+else, and only where nothing can have been committed.
 """
 
 import os
@@ -10,16 +10,15 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from flask import Flask, current_app
+from flask import Flask, current_app, g
 from flask_sqlalchemy import SQLAlchemy
-from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import Executable, Result, event
+from sqlalchemy import Connection, CursorResult, Executable, event
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -42,16 +41,7 @@ class Base(DeclarativeBase):
     """What the models have in common."""
 
 
-class Session(FlaskSession):
-    """Repeats a statement outside ``@transaction`` when that is safe: a read always, a write that was rolled back."""
-
-    def execute(self, statement: Executable, *args: Any, **kwargs: Any) -> Result[Any]:
-        """Execute one statement."""
-        run = partial(super().execute, statement, *args, **kwargs)
-        return run() if "transaction" in self.info else repeated(run, may_have_happened=not statement.is_select)
-
-
-db = SQLAlchemy(model_class=Base, disable_autonaming=True, session_options={"class_": Session})
+db = SQLAlchemy(model_class=Base, disable_autonaming=True)
 
 
 def init_database(app: Flask, values: Settings) -> None:
@@ -88,6 +78,7 @@ def init_database(app: Flask, values: Settings) -> None:
     except ImportError as error:
         advice = "install it (Debian, Ubuntu: apt-get install unixodbc; macOS: brew install unixodbc)"
         raise ConfigError(f"TASKS_DATABASE_URL is of SQL Server, which needs unixODBC: {error}; {advice}") from None
+    app.teardown_appcontext(release)
     with app.app_context():
         (_prepare_sqlite if values.is_sqlite else _prepare_sqlserver)(db.engine)
 
@@ -142,6 +133,38 @@ def _prepare_sqlserver(engine: Engine) -> None:
             context.is_disconnect = True
 
 
+def execute(statement: Executable, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+    """Execute one statement on the request's connection.
+
+    Outside of a transaction it is repeated when that is safe: a read always, a write that was rolled back.
+
+    Args:
+        statement: of SQLAlchemy Core.
+        parameters: the values of its ``bindparam``.
+    """
+
+    def run() -> CursorResult[Any]:
+        return _connection().execute(statement, parameters)
+
+    return run() if "transaction" in g else repeated(run, may_have_happened=not statement.is_select)
+
+
+def _connection() -> Connection:
+    # One for the whole request, from its first statement on. Not flask-sqlalchemy's session, which is for mapped
+    # classes: it costs as much as a statement.
+    found: Connection | None = g.get("connection")
+    if found is None:
+        found = g.connection = db.engine.connect()
+    return found
+
+
+def release(_error: BaseException | None = None) -> None:
+    """Give the request's connection back; the next statement takes another."""
+    found = g.pop("connection", None)
+    if found is not None:
+        found.close()
+
+
 def transaction(function: Callable[P, T]) -> Callable[P, T]:
     """Make ``function`` one write transaction: committed when it returns, rolled back when it raises.
 
@@ -151,22 +174,21 @@ def transaction(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         def attempt() -> T:
-            _begin()
+            _say("BEGIN IMMEDIATE" if db.engine.dialect.name == "sqlite" else "BEGIN TRANSACTION")
             return function(*args, **kwargs)
 
-        if "transaction" in db.session.info:
+        if "transaction" in g:
             raise RuntimeError("a transaction inside of a transaction")
-        db.session.info["transaction"] = True
+        g.transaction = True
         try:
             with _turn():
                 result = repeated(attempt, may_have_happened=False)
                 _say("COMMIT")  # not repeated: when its answer is lost, nobody knows what happened
-            db.session.commit()
         except BaseException:
             _abandon()
             raise
         finally:
-            del db.session.info["transaction"]
+            del g.transaction
         return result
 
     return wrapper
@@ -194,23 +216,18 @@ def _turn() -> Iterator[None]:
         writers.release()
 
 
-def _begin() -> None:
-    db.session.rollback()  # what the request read before is over
-    _say("BEGIN IMMEDIATE" if db.engine.dialect.name == "sqlite" else "BEGIN TRANSACTION")
-
-
 def _say(statement: str) -> None:
     # In so many words, for the drivers are in autocommit mode. Leaving it for a while instead costs Microsoft's
     # driver a round trip each way, outside of what SQLAlchemy guards: a line that breaks then loses its place in
     # the pool.
-    db.session.connection().exec_driver_sql(statement)
+    _connection().exec_driver_sql(statement)
 
 
 def repeated(action: Callable[[], T], *, may_have_happened: bool) -> T:
     """Do ``action``, and again when it failed for a passing reason.
 
     Args:
-        action: what to do, in the request's session.
+        action: what to do, on the request's connection.
         may_have_happened: whether a connection that broke leaves it open if ``action`` was committed.
     """
     deadline = time.monotonic() + REPEAT_SECONDS
@@ -229,8 +246,9 @@ def repeated(action: Callable[[], T], *, may_have_happened: bool) -> T:
 
 def _abandon() -> None:
     # Which state a transaction that failed has left its connection in, server and driver need not agree upon.
-    session = db.session()
-    (session.invalidate if "transaction" in session.info else session.rollback)()
+    if "transaction" in g and "connection" in g:
+        g.connection.invalidate()
+    release()
 
 
 def _timed_out(error: DBAPIError) -> bool:

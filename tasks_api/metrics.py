@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .clock import now
-from .database import db
+from .database import db, execute
 from .models import RefreshToken
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -37,7 +37,7 @@ class Sessions(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Count them."""
         try:
-            count = db.session.execute(_SESSIONS, {"moment": now()}).scalar_one()
+            count = execute(_SESSIONS, {"moment": now()}).scalar_one()
         except SQLAlchemyError:
             return
         yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=count)

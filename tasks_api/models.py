@@ -52,7 +52,7 @@ def _aware(value: datetime | None) -> datetime | None:
 
 
 def _parsed(value: str | None) -> datetime | None:
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if value else None
+    return datetime.fromisoformat(value + "Z") if value else None
 
 
 class SmallDateTime(UtcDateTime):

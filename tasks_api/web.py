@@ -92,17 +92,10 @@ def _finish(response: Response) -> Response:
     if request.path.startswith("/api/"):
         added.append(("Cache-Control", "no-store"))
     response.headers.extend(added)
-    route = request.url_rule.rule if request.url_rule else "unmatched"
-    observe(route, request.method, response.status_code, seconds)
-    log.info(
-        "request",
-        extra={
-            "route": route,
-            "method": request.method,
-            "status": response.status_code,
-            "ms": round(seconds * 1000, 2),
-        },
-    )
+    rule, method, status = request.url_rule, request.method, response.status_code
+    route = rule.rule if rule else "unmatched"
+    observe(route, method, status, seconds)
+    log.info("request", extra={"route": route, "method": method, "status": status, "ms": round(seconds * 1000, 2)})
     return response
 
 

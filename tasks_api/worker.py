@@ -16,6 +16,8 @@ from .web import MAX_BODY_BYTES
 ARRIVAL_SECONDS = 10  # how long a request may take to arrive
 # Where patience ends: chunks of one byte each take six, and a head is much smaller.
 _MAX_SEEN_BYTES = 8 * MAX_BODY_BYTES
+_MOSTLY_ENOUGH_BYTES = 16 * 1024  # room for the most takes 15 microseconds a request to make
+_LOOK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,10})[ \t]*\r\n", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)[^\r\n]*\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -72,7 +74,9 @@ def _missing(conn: Any) -> _Missing:
         return _Missing.NOTHING
     before, waited = getattr(conn, "seen", 0), getattr(conn, "deadline", None) is not None
     try:
-        seen = conn.sock.recv(_MAX_SEEN_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        seen = _peek(conn.sock, _MOSTLY_ENOUGH_BYTES)
+        if len(seen) == _MOSTLY_ENOUGH_BYTES:
+            seen = _peek(conn.sock, _MAX_SEEN_BYTES)
     except BlockingIOError:
         seen = b""
     else:
@@ -81,18 +85,20 @@ def _missing(conn: Any) -> _Missing:
     begun = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + seen  # of what came with the last request
     if len(seen) >= _MAX_SEEN_BYTES:
         return _Missing.FOR_EVER
-    missing = _Missing.NOTHING if is_whole(begun) else _Missing.SOMETHING
-    if (
-        missing is _Missing.SOMETHING
-        and _EXPECT.search(begun)
-        and b"\r\n\r\n" in begun
-        and not getattr(conn, "continued", False)
-    ):
+    if is_whole(begun):
+        if waited:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        return _Missing.NOTHING
+    if _EXPECT.search(begun) and b"\r\n\r\n" in begun and not getattr(conn, "continued", False):
         conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         conn.continued = True
     conn.seen = len(seen)
-    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(seen) + 1 if missing is _Missing.SOMETHING else 1)
-    return missing
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(seen) + 1)
+    return _Missing.SOMETHING
+
+
+def _peek(sock: socket.socket, size: int) -> bytes:
+    return sock.recv(size, _LOOK)
 
 
 def is_whole(seen: bytes) -> bool:

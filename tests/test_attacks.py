@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from tasks_api.auth import passwords
 from tasks_api.auth.tokens import decode
-from tasks_api.database import db
+from tasks_api.database import db, execute
 from tasks_api.models import RefreshToken, User
 
 from .conftest import PASSWORD, MakeApp, Person, problem
@@ -57,7 +57,7 @@ def test_mass_assignment(app: Flask, anna: Person, bertil: Person) -> None:
     eve = Person(anna.client, "eve@example.com")
     assert eve.sign_up(**more, passwordSalt="x", sessionId="x", Password="ignored-or-last").status_code in (201, 422)
     with app.app_context():
-        assert all(db.session.execute(select(User.c.active)).scalars())
+        assert all(execute(select(User.c.active)).scalars())
 
 
 @pytest.mark.parametrize("text", METACHARACTERS)
@@ -145,7 +145,7 @@ def test_duplicate_keys(anna: Person) -> None:
 
 def test_enumeration_by_body(app: Flask, anna: Person, bertil: Person) -> None:
     with app.app_context():
-        db.session.execute(db.update(User).where(User.c.email == bertil.email).values(active=False))
+        execute(db.update(User).where(User.c.email == bertil.email).values(active=False))
     answers = [Person(anna.client, email, "wrong password").log_in() for email in (anna.email, "nobody@x.se")]
     answers.append(Person(anna.client, bertil.email).log_in())
     bodies = [problem(answer, 401, "L02") for answer in answers]
@@ -185,7 +185,7 @@ def test_refresh_token_forgeries_bit_by_bit(app: Flask, anna: Person) -> None:
         forged = urlsafe_b64encode(changed).decode().rstrip("=")
         problem(anna.refreshed(forged), 400, "invalid_grant")
     with app.app_context():
-        assert db.session.execute(select(RefreshToken.c.counter)).scalars().all() == [0]
+        assert execute(select(RefreshToken.c.counter)).scalars().all() == [0]
     assert anna.refreshed().status_code == 200
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from tasks_api import sqlserver
-from tasks_api.database import PAUSES, db
+from tasks_api.database import PAUSES, db, execute
 
 from .conftest import Person, problem
 
@@ -128,7 +128,7 @@ def test_what_is_our_statements_is_500(app: Flask, anna: Person, caplog: pytest.
 
 def test_errors_that_are_logged_have_no_values(app: Flask, anna: Person, caplog: pytest.LogCaptureFixture) -> None:
     with app.app_context(), pytest.raises(Exception, match="hidden") as refusal:
-        db.session.execute(db.text("SELECT nothing FROM Nowhere WHERE Password = :password"), {"password": "a secret"})
+        execute(db.text("SELECT nothing FROM Nowhere WHERE Password = :password"), {"password": "a secret"})
     assert "a secret" not in str(refusal.value)
 
 

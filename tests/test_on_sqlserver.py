@@ -22,7 +22,7 @@ from tasks_api import migrations, sqlserver
 from tasks_api.address import address
 from tasks_api.clock import to_smalldatetime
 from tasks_api.config import ROOT
-from tasks_api.database import db
+from tasks_api.database import db, execute
 
 from .conftest import TABLES, MakeApp, Person, databases, needs_server
 from .original import Original
@@ -265,7 +265,7 @@ def test_the_benchmark_sends_what_the_service_sends() -> None:
 def test_a_deadlock_ends_well(anna: Person, app: Flask, raw: Any) -> None:
     """A login locks the user, then its sessions; somebody else does it the other way round."""
     with app.app_context():
-        db.session.execute(text("UPDATE RefreshToken SET ExpiryDate = '2020-01-01'"))  # a login will delete it
+        execute(text("UPDATE RefreshToken SET ExpiryDate = '2020-01-01'"))  # a login will delete it
     raw.autocommit = False
     raw.execute("UPDATE RefreshToken SET Counter = Counter")
     statuses: list[int] = []

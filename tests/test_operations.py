@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import event, text
 
-from tasks_api.database import LOCK_SECONDS, db
+from tasks_api.database import LOCK_SECONDS, db, execute
 from tasks_api.web import _TRACEPARENT
 
 from .conftest import Live, MakeApp, Person, embedded_only, problem, serving
@@ -168,9 +168,8 @@ def test_metrics_know_sessions_requests_and_connections(app: Flask, anna: Person
     assert metric(app, "tasks_requests_in_flight") == 1  # this one
     assert metric(app, "tasks_database_connections_in_use") == 0
     with app.app_context():
-        db.session.connection()
+        execute(text("SELECT 1"))
         assert metric(app, "tasks_database_connections_in_use") == 1
-        db.session().invalidate()
     assert metric(app, "tasks_database_connections_in_use") == 0
 
 
@@ -274,8 +273,7 @@ def test_a_writer_that_hangs_holds_up_nobody_for_long(app: Flask, anna: Person) 
 @embedded_only
 def test_connections_that_cannot_be_opened_are_not_counted(app: Flask, anna: Person, tmp_path: Path) -> None:
     with app.app_context():
-        db.session.connection()
-        db.session().invalidate()
+        db.engine.dispose()
     file = tmp_path / "instance" / "tasks.db"
     file.rename(tmp_path / "away")
     file.mkdir()

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select
 
 from ..clock import now
 from ..config import Settings
-from ..database import db
+from ..database import execute
 from ..errors import A01, A02, A03, A04, ApiError
 from ..events import security_event
 from ..models import RefreshToken, User
@@ -130,7 +130,7 @@ def authenticate() -> Caller:
     found = _verify(encoded)
     # One statement on every request is what lets a logout take effect at once.
     parameters = {"session_id": found.session_id, "user_id": found.user_id, "moment": now()}
-    alive = db.session.execute(_ALIVE, parameters).first()
+    alive = execute(_ALIVE, parameters).first()
     if alive is None:
         raise ApiError(A04)
     return found

@@ -9,7 +9,6 @@ from typing import Any, NoReturn, cast
 
 from flask import Flask, current_app
 from sqlalchemy import (
-    CursorResult,
     Delete,
     Row,
     RowMapping,
@@ -29,7 +28,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..clock import now, to_smalldatetime
 from ..config import Settings, settings
-from ..database import db, transaction
+from ..database import execute, release, transaction
 from ..errors import A04, INVALID_GRANT, L02, NOT_FOUND, P01, S02, S03, S04, ApiError
 from ..events import security_event
 from ..limits import count_wrong_password, refuse_guessing
@@ -133,8 +132,9 @@ def sign_up(
         ApiError: S02 email taken, S03 passwords differ, S04 weak password.
     """
     _check_new_password(password, confirm_password, email, first_name, last_name)
-    if db.session.execute(select(User.c.id).where(User.c.email == email)).first():
+    if execute(select(User.c.id).where(User.c.email == email)).first():
         raise ApiError(S02)
+    release()  # hold no connection while hashing
     hashed = _hasher().hash(password)
     user = {"email": email, "first_name": first_name, "last_name": last_name, "ts": ts or to_smalldatetime(now())}
     try:
@@ -146,7 +146,7 @@ def sign_up(
 
 
 def _add_user(values: Mapping[str, object]) -> int:
-    return int(db.session.execute(insert(User).values(values).returning(User.c.id)).scalar_one())
+    return int(execute(insert(User).values(values).returning(User.c.id)).scalar_one())
 
 
 def _check_new_password(password: str, confirmation: str, email: str, first_name: str, last_name: str) -> None:
@@ -162,7 +162,7 @@ def info(user_id: int) -> RowMapping:
     Raises:
         ApiError: A04, the user is gone.
     """
-    rows = db.session.execute(
+    rows = execute(
         select(User.c.email, User.c.first_name, User.c.last_name, User.c.ts).where(User.c.id == user_id)
     ).mappings()
     found = rows.first()
@@ -176,12 +176,12 @@ def all_users() -> list[AnyRow]:
     living = and_(RefreshToken.c.user_id == User.c.id, RefreshToken.c.expiry_date > now())
     columns = (User.c.id, User.c.email, User.c.first_name, User.c.last_name, User.c.ts, User.c.active)
     query = select(*columns, func.count(RefreshToken.c.id).label("sessions")).outerjoin(RefreshToken, living)
-    return list(db.session.execute(query.group_by(*columns).order_by(User.c.email)))
+    return list(execute(query.group_by(*columns).order_by(User.c.email)))
 
 
 def find_user(email: str) -> AnyRow | None:
     """The user with this email."""
-    return db.session.execute(_CREDENTIALS.where(User.c.email == email)).first()
+    return execute(_CREDENTIALS.where(User.c.email == email)).first()
 
 
 @transaction
@@ -219,11 +219,11 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
         ApiError: L02 for an unknown email, a wrong password and an inactive user alike; RATE_LIMITED.
     """
     email = email.rstrip(" ")  # SQL Server does not tell them apart, and no counter shall
-    user = db.session.execute(_CREDENTIALS.where(User.c.email == email)).first()
+    user = execute(_CREDENTIALS.where(User.c.email == email)).first()
     account = (user.email if user else email).casefold()
     _refuse_guessing(account, user, device)
     stored = PasswordHash(user.password, user.password_salt) if user else None
-    db.session.rollback()  # hold no connection while hashing
+    release()
     hasher = _hasher()
     good = hasher.verify(password, stored)
     if user is None or stored is None or not good or not user.active:
@@ -251,14 +251,14 @@ def change_password(
     Raises:
         ApiError: S03, S04, P01 wrong current password, A04 the row changed meanwhile, RATE_LIMITED.
     """
-    user = db.session.execute(_CREDENTIALS.where(User.c.id == user_id)).first()
+    user = execute(_CREDENTIALS.where(User.c.id == user_id)).first()
     if user is None:
         raise ApiError(A04)
     _check_new_password(new_password, confirm_password, user.email, user.first_name, user.last_name)
     account = user.email.casefold()
     _refuse_guessing(account, user, device)
     stored = PasswordHash(user.password, user.password_salt)
-    db.session.rollback()
+    release()
     hasher = _hasher()
     if not hasher.verify(current_password, stored):
         count_wrong_password(account, device.ip_address)
@@ -276,10 +276,7 @@ def _refuse_guessing(account: str, user: AnyRow | None, device: Device) -> None:
         if user is None or device.ip_address is None:
             return False
         here = (RefreshToken.c.ip_address == device.ip_address, RefreshToken.c.expiry_date > now())
-        return (
-            db.session.execute(select(RefreshToken.c.id).where(RefreshToken.c.user_id == user.id, *here)).first()
-            is not None
-        )
+        return execute(select(RefreshToken.c.id).where(RefreshToken.c.user_id == user.id, *here)).first() is not None
 
     refuse_guessing(account, device.ip_address, signed_in_here)
 
@@ -318,7 +315,7 @@ def _lock_user(user_id: int, verified: PasswordHash, stored: PasswordHash) -> bo
 def _make_room(user_id: int) -> list[uuid.UUID]:
     """Delete the sessions that ran out and those that are too many; return the latter."""
     moment = now()
-    rows = db.session.execute(_sessions(user_id)).all()
+    rows = execute(_sessions(user_id)).all()
     # The original's rows have never been used here, so they go first.
     living = [row for row in rows if row.expiry_date > moment]
     living.sort(key=lambda row: (row.started_at is not None, _last_used(row)))
@@ -332,7 +329,7 @@ def _make_room(user_id: int) -> list[uuid.UUID]:
 def _insert_session(user: AnyRow, device: Device) -> OpenSession:
     session_id, salt, moment = uuid.uuid4(), tokens.new_salt(), now()
     token = _keyring().make(session_id, 0, salt)
-    db.session.execute(
+    execute(
         insert(RefreshToken).values(
             user_id=user.id,
             token_hash=tokens.token_hash(token, salt),
@@ -422,7 +419,7 @@ def _refuse(reason: str, **facts: object) -> NoReturn:
 
 def _session(token: Token) -> AnyRow | None:
     """The session of ``token``, if one of our keys made the token."""
-    row = db.session.execute(_SESSION_AND_USER, {"session_id": token.session_id}).first()
+    row = execute(_SESSION_AND_USER, {"session_id": token.session_id}).first()
     return row if row is not None and _keyring().made(token, row.token_salt) else None
 
 
@@ -492,7 +489,7 @@ def purge(most: int) -> int:
 def sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
     """The user's living sessions, the most recently used first."""
     moment = now()
-    rows = db.session.execute(_sessions(user_id).where(RefreshToken.c.expiry_date > moment)).all()
+    rows = execute(_sessions(user_id).where(RefreshToken.c.expiry_date > moment)).all()
     return [
         {
             "session_id": row.session_id,
@@ -532,4 +529,4 @@ def _delete_sessions(*conditions: Any) -> int:
 
 
 def _changed(statement: Update | Delete, parameters: Mapping[str, object] | None = None) -> int:
-    return cast(CursorResult[Any], db.session.execute(statement, parameters)).rowcount
+    return execute(statement, parameters).rowcount

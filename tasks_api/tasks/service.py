@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import CursorResult, Delete, RowMapping, Select, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Delete, RowMapping, Select, Update, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
-from ..database import db
+from ..database import execute
 from ..errors import A04, T01, ApiError
 from ..models import Task
 
@@ -35,7 +35,7 @@ def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> 
     """The tasks that follow ``after``, by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
-    found = db.session.execute(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})
+    found = execute(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})
     rows = found.mappings().all()
     return rows[:limit], len(rows) > limit
 
@@ -47,7 +47,7 @@ def get(user_id: int, task_id: int) -> RowMapping:
         ApiError: T01, for a task that does not exist and for somebody else's.
     """
     _check(task_id)
-    row = db.session.execute(_ONE, {"task_id": task_id, "user_id": user_id}).mappings().first()
+    row = execute(_ONE, {"task_id": task_id, "user_id": user_id}).mappings().first()
     if row is None:
         raise ApiError(T01)
     return row
@@ -61,7 +61,7 @@ def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> 
     """
     values = {"name": name, "is_completed": is_completed, "ts": ts or to_smalldatetime(now())}
     try:
-        result: Any = db.session.execute(_INSERT, values | {"user_id": user_id})
+        result: Any = execute(_INSERT, values | {"user_id": user_id})
     except IntegrityError:
         raise ApiError(A04) from None
     return values | {"id": result.inserted_primary_key[0]}
@@ -88,7 +88,7 @@ def change(user_id: int, task_id: int, values: Mapping[str, object]) -> RowMappi
     if not values:
         return get(user_id, task_id)
     _check(task_id)
-    row = db.session.execute(_update(user_id, task_id, values).returning(*_TASK)).mappings().one_or_none()
+    row = execute(_update(user_id, task_id, values).returning(*_TASK)).mappings().one_or_none()
     if row is None:
         raise ApiError(T01)
     return row
@@ -109,8 +109,7 @@ def _update(user_id: int, task_id: int, values: Mapping[str, object]) -> Update:
 
 
 def _execute_on_one(statement: Update | Delete) -> None:
-    result = db.session.execute(statement)
-    if not cast(CursorResult[Any], result).rowcount:
+    if not execute(statement).rowcount:
         raise ApiError(T01)
 
 

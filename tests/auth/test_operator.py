@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 from tasks_api.auth import service
 from tasks_api.clock import now
 from tasks_api.config import ROOT
-from tasks_api.database import db
+from tasks_api.database import db, execute
 from tasks_api.models import RefreshToken
 
 from ..conftest import Person, problem
@@ -100,12 +100,12 @@ def expired(app: Flask, count: int) -> None:
         user_id, past = 1, now() - timedelta(days=1)
         for _ in range(count):
             row = {"user_id": user_id, "token_hash": "x", "token_salt": "x", "ts": past, "expiry_date": past}
-            db.session.execute(insert(RefreshToken).values(row))
+            execute(insert(RefreshToken).values(row))
 
 
 def left(app: Flask) -> int:
     with app.app_context():
-        return len(db.session.execute(select(RefreshToken.c.id)).all())
+        return len(execute(select(RefreshToken.c.id)).all())
 
 
 def test_purging_deletes_what_ran_out_and_nothing_else(
@@ -135,5 +135,5 @@ def test_a_purge_that_fails_refuses_no_login(anna: Person, monkeypatch: pytest.M
 
 def test_a_session_that_runs_out_now_is_not_purged_early(app: Flask, anna: Person, command: Command) -> None:
     with app.app_context():
-        db.session.execute(update(RefreshToken).values(expiry_date=now() + timedelta(minutes=1)))
+        execute(update(RefreshToken).values(expiry_date=now() + timedelta(minutes=1)))
     assert "0 purged" in command("sessions", "purge")

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, select, update
 
 from tasks_api.auth import service
-from tasks_api.database import db
+from tasks_api.database import db, execute
 from tasks_api.models import RefreshToken
 
 from ..conftest import MakeApp, Person, problem
@@ -28,13 +28,12 @@ def clock() -> Any:
 
 def rows(app: Flask) -> list[Any]:
     with app.app_context():
-        return list(db.session.execute(select(RefreshToken)))
+        return list(execute(select(RefreshToken)))
 
 
 def change(app: Flask, **values: Any) -> None:
     with app.app_context():
-        db.session.execute(update(RefreshToken).values(**values))
-        db.session.commit()
+        execute(update(RefreshToken).values(**values))
 
 
 def test_a_refresh_rotates_the_token_of_the_same_session(app: Flask, anna: Person) -> None:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 
 from tasks_api.clock import now
-from tasks_api.database import db
+from tasks_api.database import execute
 from tasks_api.models import RefreshToken, User
 
 from ..conftest import PASSWORD, MakeApp, Person, problem
@@ -96,8 +96,7 @@ def test_a_password_change_that_comes_second_is_a04(app: Flask, anna: Person, mo
     def verify_then_change(self: Any, password: str, stored: Any) -> bool:
         good: bool = verify(self, password, stored)
         with app.app_context():
-            db.session.execute(update(User).values(password="changed meanwhile"))
-            db.session.commit()
+            execute(update(User).values(password="changed meanwhile"))
         return good
 
     monkeypatch.setattr(hasher, "verify", verify_then_change)
@@ -146,8 +145,7 @@ def test_all_devices_are_signed_out(anna: Person, bertil: Person) -> None:
 
 def test_a_deactivated_user_is_out_at_once(app: Flask, anna: Person) -> None:
     with app.app_context():
-        db.session.execute(update(User).values(active=False))
-        db.session.commit()
+        execute(update(User).values(active=False))
     problem(anna.call("GET", "/api/tasks"), 401, "A04")
     problem(anna.refreshed(), 400, "invalid_grant")
 
@@ -173,12 +171,11 @@ def test_rows_of_the_original_count_and_go_first(make_app: MakeApp) -> None:
     anna.sign_up()
     anna.log_in()
     with app.app_context():
-        db.session.execute(
+        execute(
             insert(RefreshToken).values(
                 user_id=1, token_hash="x", token_salt="not base64", ts=now(), expiry_date=now().replace(year=2070)
             )
         )
-        db.session.commit()
     assert len(anna.call("GET", "/api/users/sessions").get_json()) == 2
     anna.other_device()
     assert anna.is_in()
@@ -187,14 +184,11 @@ def test_rows_of_the_original_count_and_go_first(make_app: MakeApp) -> None:
 
 def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(app: Flask, anna: Person) -> None:
     with app.app_context():
-        db.session.execute(
-            insert(RefreshToken).values(user_id=1, token_hash="x", token_salt="x", ts=now(), expiry_date=now())
-        )
-        db.session.execute(
+        execute(insert(RefreshToken).values(user_id=1, token_hash="x", token_salt="x", ts=now(), expiry_date=now()))
+        execute(
             update(RefreshToken).where(RefreshToken.c.token_salt == "x").values(expiry_date=now().replace(year=2020))
         )
-        db.session.commit()
     assert len(anna.call("GET", "/api/users/sessions").get_json()) == 1
     anna.other_device()
     with app.app_context():
-        assert not db.session.execute(select(RefreshToken).where(RefreshToken.c.token_salt == "x")).all()
+        assert not execute(select(RefreshToken).where(RefreshToken.c.token_salt == "x")).all()

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from tasks_api.database import db
+from tasks_api.database import execute
 from tasks_api.models import User
 
 from ..conftest import PASSWORD, MakeApp, Person, problem
@@ -197,10 +197,9 @@ def test_info_says_who_i_am(anna: Person) -> None:
 
 def set_user(app: Flask, **values: Any) -> None:
     with app.app_context():
-        db.session.execute(update(User).where(User.c.id == 1).values(**values))
-        db.session.commit()
+        execute(update(User).where(User.c.id == 1).values(**values))
 
 
 def stored_password(app: Flask) -> str:
     with app.app_context():
-        return str(db.session.execute(select(User.c.password)).scalar_one())
+        return str(execute(select(User.c.password)).scalar_one())
