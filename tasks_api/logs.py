@@ -4,7 +4,7 @@ import logging
 import sys
 from logging.config import dictConfig
 
-from flask import g, has_request_context, request
+from flask import g, has_request_context
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 
@@ -15,9 +15,7 @@ class RequestFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let everything through, completed."""
         if has_request_context():
-            record.request_id = g.get("request_id")
-            record.address = request.remote_addr
-            record.__dict__.update(g.get("trace") or {})
+            record.__dict__.update(g.get("facts", {}))
             caller = g.get("caller")
             if caller is not None:
                 record.user_id, record.session_id = caller.user_id, str(caller.session_id)

@@ -75,16 +75,18 @@ class PathFolding:
 
 def _start() -> None:
     g.started = time.perf_counter()
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-    g.trace = trace and {"trace_id": trace[1], "span_id": trace[2]}
+    headers = request.headers
+    given = headers.get("X-Request-ID", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    g.facts = {"request_id": request_id, "address": request.remote_addr}
+    if trace := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
+        g.facts |= {"trace_id": trace[1], "span_id": trace[2]}
     IN_FLIGHT.inc()
 
 
 def _finish(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
-    added = [("X-Request-ID", g.request_id), *SECURITY_HEADERS]
+    added = [("X-Request-ID", g.facts["request_id"]), *SECURITY_HEADERS]
     if "Content-Security-Policy" not in response.headers:
         added.append(("Content-Security-Policy", POLICY))
     if request.is_secure:
