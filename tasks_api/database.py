@@ -22,7 +22,6 @@ from sqlalchemy import Connection, CursorResult, Executable, event
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import String
 
 from . import sqlserver
@@ -37,11 +36,7 @@ PAUSES = (0.05, 0.2)  # seconds, at most, before each repetition
 REPEAT_SECONDS = 2  # no repetition begins later: a request that has waited so long had better be told
 
 
-class Base(DeclarativeBase):
-    """What the models have in common."""
-
-
-db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+db = SQLAlchemy()
 
 
 def init_database(app: Flask, values: Settings) -> None:
