@@ -6,12 +6,13 @@ import click
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from . import cli
 from .api import Api, Json
+from .auth import cli as auth_cli
 from .auth.access import init_access
 from .auth.jwks import jwks
 from .auth.routes import users
 from .auth.service import init_authentication
-from .cli import init_cli
 from .config import Settings
 from .database import db, init_database
 from .docs import docs, init_docs
@@ -51,7 +52,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_metrics(app)
     init_web(app, settings)
     init_errors(app)
-    init_cli(app)
+    for commands in (cli.database, auth_cli.users, auth_cli.sessions):
+        app.cli.add_command(commands)
 
     api = Api(app, spec_kwargs=init_docs(__version__))
     api.register_blueprint(users)

@@ -77,12 +77,12 @@ def utf16_length(text: str) -> int:
 
 
 class Text(fields.String):
-    """Text of ``least`` to ``most`` UTF-16 units. Blanks alone are nothing, unless ``blank``."""
+    """Text of 1 to ``most`` UTF-16 units. Blanks alone are nothing, unless ``blank``."""
 
-    def __init__(self, most: int, *, least: int = 1, blank: bool = False, **kwargs: Any) -> None:
-        kwargs.setdefault("metadata", {})
-        kwargs["metadata"] = {"minLength": least, "maxLength": most} | kwargs["metadata"]
-        super().__init__(**kwargs)
+    def __init__(
+        self, most: int, *, blank: bool = False, metadata: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(metadata={"minLength": 1, "maxLength": most} | (metadata or {}), **kwargs)
         self.most = most
         self.blank = blank
 
@@ -131,10 +131,11 @@ class ResponseSchema(ma.Schema):
         self._members = [(field.data_key or name, name) for name, field in self.dump_fields.items()]
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
-        """The members of a mapping, or of each of many."""
+        """The members of a row or a mapping, or of each of many."""
         if self.many if many is None else many:
             return [self.dump(each, many=False) for each in obj]
-        return {member: obj[name] for member, name in self._members}
+        values = getattr(obj, "_mapping", obj)
+        return {member: values[name] for member, name in self._members}
 
 
 class Parser(FlaskParser):
@@ -207,24 +208,15 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
                     schema=ProblemSchema,
                     content_type="application/problem+json",
                     description="; ".join(f"`{entry.code}`: {entry.detail}" for entry in entries),
-                    examples={entry.code: {"summary": entry.title, "value": _example(entry)} for entry in entries},
+                    examples={
+                        entry.code: {"summary": entry.title, "value": entry.body(entry.detail)} for entry in entries
+                    },
                 )
                 # flask-smorest would put a function around the view for each of them, and call them all.
                 cast(Any, view)._apidoc = document(view)._apidoc
             return view
 
         return decorator
-
-
-def _example(problem: Problem) -> dict[str, object]:
-    return {
-        "type": problem.type,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-        "errorCode": problem.code,
-        "error": problem.detail,
-    }
 
 
 class Api(SmorestApi):  # type: ignore[misc]

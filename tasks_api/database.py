@@ -1,8 +1,8 @@
 """The way to the database: engine, transactions, what is repeated, and which failures mean that it does not answer.
 
-``execute`` is all that a route needs. A statement is a transaction of its own: on both databases the driver commits
-it. ``@transaction`` makes one of several. What fails for a reason that may be gone by now is repeated here and nowhere
-else, and only where nothing can have been committed.
+A statement is a transaction of its own: on both databases the driver commits it. ``@transaction`` makes one of
+several. What fails for a reason that may be gone by now is repeated here and nowhere else, and only where nothing
+can have been committed.
 """
 
 import os
@@ -10,15 +10,15 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Flask, current_app, g
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, CursorResult, Executable, event
+from sqlalchemy import Connection, CursorResult, Executable, Insert, Row, Table, event, insert
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -29,6 +29,8 @@ from .config import ConfigError, Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
+AnyRow = Row[*tuple[Any, ...]]
+Parameters = Mapping[str, Any] | None  # the values of a statement's bindparams
 
 LOCK_SECONDS = 5  # how long a statement waits for somebody else's lock
 POOL_SECONDS = 5  # how long a request waits for a connection
@@ -73,7 +75,7 @@ def init_database(app: Flask, values: Settings) -> None:
     except ImportError as error:
         advice = "install it (Debian, Ubuntu: apt-get install unixodbc; macOS: brew install unixodbc)"
         raise ConfigError(f"TASKS_DATABASE_URL is of SQL Server, which needs unixODBC: {error}; {advice}") from None
-    app.teardown_appcontext(release)
+    app.teardown_appcontext(_release)
     with app.app_context():
         (_prepare_sqlite if values.is_sqlite else _prepare_sqlserver)(db.engine)
 
@@ -97,7 +99,7 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "do_execute")
     def write_in_turn(cursor: sqlite3.Cursor, statement: str, parameters: Any, _context: Any) -> bool:
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "PRAGMA")):
             return False
         with _turn():
             cursor.execute(statement, parameters)
@@ -128,18 +130,35 @@ def _prepare_sqlserver(engine: Engine) -> None:
             context.is_disconnect = True
 
 
-def execute(statement: Executable, parameters: Mapping[str, Any] | None = None) -> CursorResult[Any]:
-    """Execute one statement on the request's connection.
+def fetch_one(statement: Executable, parameters: Parameters = None) -> AnyRow | None:
+    """The first row that ``statement`` gives, if there is one."""
+    return _execute(statement, parameters, CursorResult.first)
 
-    Outside of a transaction it is repeated when that is safe: a read always, a write that was rolled back.
 
-    Args:
-        statement: of SQLAlchemy Core.
-        parameters: the values of its ``bindparam``.
-    """
+def fetch_all(statement: Executable, parameters: Parameters = None) -> Sequence[AnyRow]:
+    """All rows that ``statement`` gives."""
+    return _execute(statement, parameters, CursorResult.all)
 
-    def run() -> CursorResult[Any]:
-        return _connection().execute(statement, parameters)
+
+def execute(statement: Executable, parameters: Parameters = None) -> int:
+    """Execute ``statement`` and return how many rows it changed."""
+    return _execute(statement, parameters, lambda result: result.rowcount)
+
+
+def insert_row(table: Table, values: Mapping[str, Any]) -> int:
+    """Insert a row and return its new id."""
+    return int(_execute(_insert(table), values, lambda result: cast(Any, result.inserted_primary_key)[0]))
+
+
+@cache
+def _insert(table: Table) -> Insert:
+    return insert(table)
+
+
+def _execute(statement: Executable, parameters: Parameters, take: Callable[[CursorResult[Any]], T]) -> T:
+    def run() -> T:
+        # With its rows: that it is a deadlock's victim the server may say as late as with one of them.
+        return take(_connection().execute(statement, parameters))
 
     return run() if "transaction" in g else repeated(run, may_have_happened=not statement.is_select)
 
@@ -153,8 +172,7 @@ def _connection() -> Connection:
     return found
 
 
-def release(_error: BaseException | None = None) -> None:
-    """Give the request's connection back; the next statement takes another."""
+def _release(_error: BaseException | None = None) -> None:
     found = g.pop("connection", None)
     if found is not None:
         found.close()
@@ -226,24 +244,25 @@ def repeated(action: Callable[[], T], *, may_have_happened: bool) -> T:
         may_have_happened: whether a connection that broke leaves it open if ``action`` was committed.
     """
     deadline = time.monotonic() + REPEAT_SECONDS
-    for pause in PAUSES:
+    pauses = iter(PAUSES)
+    while True:
         try:
             return action()
         except DBAPIError as error:
             _abandon()
             lost = error.connection_invalidated and not _timed_out(error)
             rolled_back = sqlserver.DEADLOCK_VICTIM in sqlserver.error_numbers(error.orig)
-            if not (rolled_back or (lost and not may_have_happened)) or time.monotonic() > deadline:
+            pause = next(pauses, None)
+            if not (rolled_back or (lost and not may_have_happened)) or pause is None or time.monotonic() > deadline:
                 raise
         time.sleep(pause * random.random())  # noqa: S311
-    return action()
 
 
 def _abandon() -> None:
     # Which state a transaction that failed has left its connection in, server and driver need not agree upon.
     if "transaction" in g and "connection" in g:
         g.connection.invalidate()
-    release()
+    _release()
 
 
 def _timed_out(error: DBAPIError) -> bool:

@@ -35,6 +35,11 @@ class Problem:
         """The problem's URI: a name, not an address."""
         return f"urn:tasks-api:problem:{self.code}"
 
+    def body(self, detail: str) -> dict[str, object]:
+        """The members of an answer (RFC 9457), and the original's two: errorCode and error."""
+        standard = {"type": self.type, "title": self.title, "status": self.status, "detail": detail}
+        return standard | {"errorCode": self.code, "error": detail}
+
 
 L01 = Problem("L01", 400, "Incomplete login", "Email and password are needed to log in.")
 L02 = Problem("L02", 401, "Login refused", "Email or password is wrong.")
@@ -91,14 +96,7 @@ class ApiError(Exception):
 def render(error: ApiError) -> Response:
     """The response for ``error``."""
     problem = error.problem
-    body: dict[str, object] = {
-        "type": problem.type,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": error.detail,
-        "errorCode": problem.code,
-        "error": error.detail,
-    }
+    body = problem.body(error.detail)
     if error.errors:
         body["errors"] = error.errors
     response = Response(orjson.dumps(body), problem.status, mimetype="application/problem+json")

@@ -15,10 +15,11 @@ class RequestFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let everything through, completed."""
         if has_request_context():
-            record.__dict__.update(g.get("facts", {}))
-            caller = g.get("caller")
-            if caller is not None:
-                record.user_id, record.session_id = caller.user_id, str(caller.session_id)
+            facts = g.get("facts", {})
+            if caller := g.get("caller"):
+                facts = facts | {"user_id": caller.user_id, "session_id": str(caller.session_id)}
+            for name, fact in facts.items():  # what the record says itself stands: it may tell of another session
+                vars(record).setdefault(name, fact)
         return True
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .clock import now
-from .database import db, execute
+from .database import db, fetch_all
 from .models import RefreshToken
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -37,10 +37,10 @@ class Sessions(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Count them."""
         try:
-            count = execute(_SESSIONS, {"moment": now()}).scalar_one()
+            counted = fetch_all(_SESSIONS, {"moment": now()})
         except SQLAlchemyError:
             return
-        yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=count)
+        yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=counted[0][0])
 
 
 def init_metrics(app: Flask) -> None:

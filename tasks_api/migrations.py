@@ -8,7 +8,6 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,39 +20,27 @@ from . import sqlserver
 from .config import ROOT, Settings
 
 LOCK_SECONDS = 60  # how long a process waits for another one that upgrades
-_NUMBERED = re.compile(r"(\d{3})_\w+\.sql")
 _GO = re.compile(r"^\s*GO\s*$", re.IGNORECASE | re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Script:
-    """One numbered file."""
-
-    version: int
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """Its file name."""
-        return self.path.name
 
 
 class MigrationError(Exception):
     """A script that cannot be applied, with the reason that a person can act on."""
 
 
-def scripts(settings: Settings) -> list[Script]:
-    """All schema scripts for the settings' database, in order."""
-    found = [(match, path) for path in _folder(settings).iterdir() if (match := _NUMBERED.fullmatch(path.name))]
-    numbered = [Script(int(match[1]), path) for match, path in found if int(match[1]) > 0]
-    return sorted(numbered, key=lambda script: script.version)
+def scripts(settings: Settings) -> list[Path]:
+    """All schema scripts for the settings' database, in order. Number 000 makes the database itself."""
+    return sorted(path for path in _folder(settings).glob("[0-9][0-9][0-9]_*.sql") if _version(path))
 
 
-def pending(engine: Engine, settings: Settings) -> list[Script]:
+def pending(engine: Engine, settings: Settings) -> list[Path]:
     """The scripts that the database has not seen."""
     with engine.connect() as connection:
         done = _recorded(connection)
-    return [script for script in scripts(settings) if script.version not in done]
+    return [script for script in scripts(settings) if _version(script) not in done]
+
+
+def _version(script: Path) -> int:
+    return int(script.name[:3])
 
 
 def create(url: URL) -> list[str]:
@@ -87,7 +74,7 @@ def create(url: URL) -> list[str]:
     return refused
 
 
-def upgrade(engine: Engine, settings: Settings) -> list[Script]:
+def upgrade(engine: Engine, settings: Settings) -> list[Path]:
     """Apply what is pending.
 
     Returns:
@@ -99,11 +86,11 @@ def upgrade(engine: Engine, settings: Settings) -> list[Script]:
     applied = []
     with _patient(engine) as connection:
         done = _recorded(connection)
-        for script in [script for script in scripts(settings) if script.version not in done]:
+        for script in [script for script in scripts(settings) if _version(script) not in done]:
             _lock(connection)
-            if script.version not in _recorded(connection):
-                run(connection, script.path)
-                if script.version not in _recorded(connection):
+            if _version(script) not in _recorded(connection):
+                run(connection, script)
+                if _version(script) not in _recorded(connection):
                     raise MigrationError(f"{script.name} did not record itself in SchemaVersion")
                 applied.append(script)
             _execute(connection, "COMMIT")

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from tasks_api.auth import passwords
 from tasks_api.auth.tokens import decode
-from tasks_api.database import db, execute
+from tasks_api.database import db, execute, fetch_all
 from tasks_api.models import RefreshToken, User
 
 from .conftest import PASSWORD, MakeApp, Person, problem
@@ -57,7 +57,7 @@ def test_mass_assignment(app: Flask, anna: Person, bertil: Person) -> None:
     eve = Person(anna.client, "eve@example.com")
     assert eve.sign_up(**more, passwordSalt="x", sessionId="x", Password="ignored-or-last").status_code in (201, 422)
     with app.app_context():
-        assert all(execute(select(User.c.active)).scalars())
+        assert all(row.active for row in fetch_all(select(User.c.active)))
 
 
 @pytest.mark.parametrize("text", METACHARACTERS)
@@ -185,7 +185,7 @@ def test_refresh_token_forgeries_bit_by_bit(app: Flask, anna: Person) -> None:
         forged = urlsafe_b64encode(changed).decode().rstrip("=")
         problem(anna.refreshed(forged), 400, "invalid_grant")
     with app.app_context():
-        assert execute(select(RefreshToken.c.counter)).scalars().all() == [0]
+        assert [row.counter for row in fetch_all(select(RefreshToken))] == [0]
     assert anna.refreshed().status_code == 200
 
 

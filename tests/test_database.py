@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
+from sqlalchemy import CursorResult, event
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from tasks_api import sqlserver
-from tasks_api.database import PAUSES, db, execute
+from tasks_api.database import PAUSES, db, fetch_one
 
 from .conftest import Person, problem
 
@@ -57,6 +57,21 @@ def test_a_transaction_is_repeated_from_its_beginning(anna: Person, fail: Fail, 
 def test_a_read_is_repeated(anna: Person, fail: Fail, facts: tuple[str, str]) -> None:
     fail("SELECT", facts)
     assert anna.call("GET", "/api/tasks").status_code == 200
+
+
+def test_a_read_that_fails_at_its_rows_is_repeated(anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+    take: Any = CursorResult.all
+
+    def refuse_once(result: CursorResult[Any]) -> Any:
+        tried.append(result)
+        if len(tried) == 1:
+            raise DBAPIError("SELECT", {}, Exception(*DEADLOCK))
+        return take(result)
+
+    monkeypatch.setattr(CursorResult, "all", refuse_once)
+    assert anna.call("GET", "/api/tasks").status_code == 200
+    assert len(tried) == 2
 
 
 def test_a_write_that_was_rolled_back_is_repeated(anna: Person, fail: Fail) -> None:
@@ -128,7 +143,7 @@ def test_what_is_our_statements_is_500(app: Flask, anna: Person, caplog: pytest.
 
 def test_errors_that_are_logged_have_no_values(app: Flask, anna: Person, caplog: pytest.LogCaptureFixture) -> None:
     with app.app_context(), pytest.raises(Exception, match="hidden") as refusal:
-        execute(db.text("SELECT nothing FROM Nowhere WHERE Password = :password"), {"password": "a secret"})
+        fetch_one(db.text("SELECT nothing FROM Nowhere WHERE Password = :password"), {"password": "a secret"})
     assert "a secret" not in str(refusal.value)
 
 

@@ -17,7 +17,7 @@ import requests
 from flask import Flask
 from sqlalchemy import event, text
 
-from tasks_api.database import LOCK_SECONDS, db, execute
+from tasks_api.database import LOCK_SECONDS, db, fetch_one
 from tasks_api.web import _TRACEPARENT
 
 from .conftest import Live, MakeApp, Person, embedded_only, problem, serving
@@ -168,7 +168,7 @@ def test_metrics_know_sessions_requests_and_connections(app: Flask, anna: Person
     assert metric(app, "tasks_requests_in_flight") == 1  # this one
     assert metric(app, "tasks_database_connections_in_use") == 0
     with app.app_context():
-        execute(text("SELECT 1"))
+        fetch_one(text("SELECT 1"))
         assert metric(app, "tasks_database_connections_in_use") == 1
     assert metric(app, "tasks_database_connections_in_use") == 0
 
@@ -209,12 +209,18 @@ def test_a_line_says_who_what_how_long_and_in_which_trace(tmp_path: Path) -> Non
         headers = {"Authorization": f"Bearer {tokens['accessToken']}", "traceparent": f"00-{TRACE}-{SPAN}-01"}
         assert requests.get(f"{live.url}/api/tasks?limit=5", headers=headers, timeout=30).ok
         session = live.get("/api/users/sessions", tokens["accessToken"]).json()[0]["sessionId"]
+        log_in(live, "logged@example.com")
+        devices = live.get("/api/users/sessions", tokens["accessToken"]).json()
+        (other,) = {device["sessionId"] for device in devices} - {session}
+        assert requests.delete(f"{live.url}/api/users/sessions/{other}", headers=headers, timeout=30).ok
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line.get("route") == "/api/tasks"]
     expected = {"method": "GET", "status": 200, "user_id": tokens["userId"], "session_id": session}
     assert line.items() >= (expected | {"trace_id": TRACE, "span_id": SPAN, "level": "INFO"}).items()
     assert line["ms"] > 0
     assert line["request_id"]
+    (ended,) = [line for line in lines if line.get("event") == "session_ended"]
+    assert (ended["session_id"], ended["user_id"]) == (other, tokens["userId"])
 
 
 @pytest.mark.parametrize(
@@ -265,7 +271,10 @@ def test_a_writer_that_hangs_holds_up_nobody_for_long(app: Flask, anna: Person) 
         began = time.monotonic()
         problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 503, "unavailable")
         assert LOCK_SECONDS - 1 < time.monotonic() - began < LOCK_SECONDS + 2
+        began = time.monotonic()
         assert anna.is_in()
+        assert app.test_client().get("/health/ready").status_code == 200
+        assert time.monotonic() - began < 1
         other.submit(app.extensions["writers"].release).result()
     assert anna.call("POST", "/api/tasks", json={"name": "x"}).status_code == 201
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -72,7 +73,12 @@ class Browser:
         return self.driver.find_element(By.ID, name)
 
     def press(self, text: str) -> None:
-        self.driver.find_element(By.XPATH, f"//button[normalize-space()='{text}' or @aria-label='{text}']").click()
+        def pressed(driver: Any) -> bool:
+            driver.find_element(By.XPATH, f"//button[normalize-space()='{text}' or @aria-label='{text}']").click()
+            return True
+
+        # The page may draw its list again in between.
+        WebDriverWait(self.driver, 15, ignored_exceptions=[StaleElementReferenceException]).until(pressed)
 
     def sees(self, text: str, where: str = "said") -> None:
         def there(_: Any) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select
 
 from ..clock import now
 from ..config import Settings
-from ..database import execute
+from ..database import fetch_one
 from ..errors import A01, A02, A03, A04, ApiError
 from ..events import security_event
 from ..models import RefreshToken, User
@@ -113,11 +113,6 @@ def caller() -> Caller:
     return cast(Caller, g.caller)
 
 
-def has_bearer() -> bool:
-    """Whether the request carries an access token, good or bad."""
-    return bool(_bearer_token())
-
-
 def authenticate() -> Caller:
     """Check the request's access token and its session.
 
@@ -130,8 +125,7 @@ def authenticate() -> Caller:
     found = _verify(encoded)
     # One statement on every request is what lets a logout take effect at once.
     parameters = {"session_id": found.session_id, "user_id": found.user_id, "moment": now()}
-    alive = execute(_ALIVE, parameters).first()
-    if alive is None:
+    if fetch_one(_ALIVE, parameters) is None:
         raise ApiError(A04)
     return found
 

@@ -3,15 +3,14 @@
 import uuid
 
 import click
-from flask.cli import AppGroup
 
-from ..errors import ApiError
+from ..cli import Commands
+from ..database import AnyRow
 from ..events import security_event
 from . import service
-from .service import AnyRow
 
-users = AppGroup("users", help="List users, let them in or keep them out, set a password.")
-sessions = AppGroup("sessions", help="List and end sessions, purge those that ran out.")
+users = Commands("users", help="List users, let them in or keep them out, set a password.")
+sessions = Commands("sessions", help="List and end sessions, purge those that ran out.")
 PURGED_AT_ONCE = 1000
 
 
@@ -58,11 +57,7 @@ def deactivate(email: str) -> None:
 @click.password_option(help="Asked for if not given, which keeps it out of the shell's history.")
 def set_password(email: str, password: str) -> None:
     """Set a user's password; every session ends at once."""
-    user = _user(email)
-    try:
-        service.set_password(user, password)
-    except ApiError as error:
-        raise click.ClickException(error.detail) from None
+    service.set_password(_user(email), password)
     click.echo(f"The password of {email} is set.")
 
 
@@ -84,10 +79,7 @@ def end(email: str, session_id: uuid.UUID | None) -> None:
     if session_id is None:
         service.end_all_sessions(user_id)
     else:
-        try:
-            service.end_session(user_id, session_id, "operator")
-        except ApiError as error:
-            raise click.ClickException(error.detail) from None
+        service.end_session(user_id, session_id, "operator")
     click.echo("Ended.")
 
 

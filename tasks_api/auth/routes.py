@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from flask import g, request
 
-from ..api import Blueprint, utf16_length
+from ..api import Blueprint
 from ..config import settings
 from ..errors import (
     A01,
@@ -182,7 +182,5 @@ def _tokens(opened: OpenSession) -> dict[str, object]:
 
 
 def _device() -> Device:
-    agent = request.headers.get("User-Agent", "")
-    while utf16_length(agent) > 255:
-        agent = agent[:255]
+    agent = request.headers.get("User-Agent", "")[:255]  # in Latin-1, so that each character is one of nvarchar's
     return Device(agent or None, (request.remote_addr or "")[:45] or None)

@@ -1,34 +1,19 @@
 """The rules of users and sessions. A function here is a transaction, or a list of cases over a few of them."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, cast
 
 from flask import Flask, current_app
-from sqlalchemy import (
-    Delete,
-    Row,
-    RowMapping,
-    Select,
-    Update,
-    and_,
-    bindparam,
-    delete,
-    func,
-    insert,
-    literal_column,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, null, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from ..clock import now, to_smalldatetime
 from ..config import Settings, settings
-from ..database import execute, release, transaction
+from ..database import AnyRow, execute, fetch_all, fetch_one, insert_row, transaction
 from ..errors import A04, INVALID_GRANT, L02, NOT_FOUND, P01, S02, S03, S04, ApiError
 from ..events import security_event
 from ..limits import count_wrong_password, refuse_guessing
@@ -38,9 +23,6 @@ from .passwords import Hasher, PasswordHash, weakness
 from .tokens import Keyring, Token
 
 PURGED_AT_LOGIN = 20
-
-AnyRow = Row[*tuple[Any, ...]]
-AnySelect = Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -61,47 +43,23 @@ class OpenSession:
     refresh_token: str
 
 
-@dataclass(frozen=True)
-class Authentication:
-    """The parts of the service that hold secrets or costs, made once for an application."""
-
-    hasher: Hasher
-    keyring: Keyring
-
-
 def init_authentication(app: Flask, values: Settings) -> None:
-    """Make them from the settings."""
-    app.extensions["authentication"] = Authentication(
-        Hasher(values.password_iterations), Keyring((values.refresh_token_key, *values.refresh_token_key_previous))
-    )
+    """Make from the settings what holds secrets or costs."""
+    app.extensions["hasher"] = Hasher(values.password_iterations)
+    app.extensions["keyring"] = Keyring((values.refresh_token_key, *values.refresh_token_key_previous))
 
 
 def _hasher() -> Hasher:
-    return cast(Authentication, current_app.extensions["authentication"]).hasher
+    return cast(Hasher, current_app.extensions["hasher"])
 
 
 def _keyring() -> Keyring:
-    return cast(Authentication, current_app.extensions["authentication"]).keyring
+    return cast(Keyring, current_app.extensions["keyring"])
 
 
-_CREDENTIALS = select(
-    User.c.id, User.c.email, User.c.first_name, User.c.last_name, User.c.password, User.c.password_salt, User.c.active
-)
 # Built once: building a statement takes longer than executing it.
 _SESSION_AND_USER = (
-    select(
-        RefreshToken.c.session_id,
-        RefreshToken.c.user_id,
-        RefreshToken.c.token_hash,
-        RefreshToken.c.token_salt,
-        RefreshToken.c.ts,
-        RefreshToken.c.expiry_date,
-        RefreshToken.c.counter,
-        RefreshToken.c.started_at,
-        RefreshToken.c.rotated_at,
-        User.c.first_name,
-        User.c.active,
-    )
+    select(RefreshToken, User.c.first_name, User.c.active)
     .join(User, User.c.id == RefreshToken.c.user_id)
     .where(RefreshToken.c.session_id == bindparam("session_id"))
 )
@@ -132,21 +90,16 @@ def sign_up(
         ApiError: S02 email taken, S03 passwords differ, S04 weak password.
     """
     _check_new_password(password, confirm_password, email, first_name, last_name)
-    if execute(select(User.c.id).where(User.c.email == email)).first():
+    if fetch_one(select(User.c.id).where(User.c.email == email)):
         raise ApiError(S02)
-    release()  # hold no connection while hashing
     hashed = _hasher().hash(password)
     user = {"email": email, "first_name": first_name, "last_name": last_name, "ts": ts or to_smalldatetime(now())}
     try:
-        user_id = _add_user(user | {"password": hashed.password, "password_salt": hashed.salt, "active": True})
+        user_id = insert_row(User, user | {"password": hashed.password, "password_salt": hashed.salt, "active": True})
     except IntegrityError:  # somebody else was faster; the unique index decides
         raise ApiError(S02) from None
     security_event("signed_up", user_id=user_id)
     return user | {"id": user_id}
-
-
-def _add_user(values: Mapping[str, object]) -> int:
-    return int(execute(insert(User).values(values).returning(User.c.id)).scalar_one())
 
 
 def _check_new_password(password: str, confirmation: str, email: str, first_name: str, last_name: str) -> None:
@@ -156,38 +109,35 @@ def _check_new_password(password: str, confirmation: str, email: str, first_name
         raise ApiError(S04, reason)
 
 
-def info(user_id: int) -> RowMapping:
+def info(user_id: int) -> AnyRow:
     """The user's own details.
 
     Raises:
         ApiError: A04, the user is gone.
     """
-    rows = execute(
-        select(User.c.email, User.c.first_name, User.c.last_name, User.c.ts).where(User.c.id == user_id)
-    ).mappings()
-    found = rows.first()
+    found = fetch_one(select(User).where(User.c.id == user_id))
     if found is None:
         raise ApiError(A04)
     return found
 
 
-def all_users() -> list[AnyRow]:
+def all_users() -> Sequence[AnyRow]:
     """Every user, with the number of living sessions, by email."""
     living = and_(RefreshToken.c.user_id == User.c.id, RefreshToken.c.expiry_date > now())
     columns = (User.c.id, User.c.email, User.c.first_name, User.c.last_name, User.c.ts, User.c.active)
     query = select(*columns, func.count(RefreshToken.c.id).label("sessions")).outerjoin(RefreshToken, living)
-    return list(execute(query.group_by(*columns).order_by(User.c.email)))
+    return fetch_all(query.group_by(*columns).order_by(User.c.email))
 
 
 def find_user(email: str) -> AnyRow | None:
     """The user with this email."""
-    return execute(_CREDENTIALS.where(User.c.email == email)).first()
+    return fetch_one(select(User).where(User.c.email == email))
 
 
 @transaction
 def set_active(user_id: int, active: bool) -> None:
     """Let a user in, or keep them out and end every session of theirs."""
-    _changed(update(User).where(User.c.id == user_id).values(active=active))
+    execute(update(User).where(User.c.id == user_id).values(active=active))
     if not active:
         _delete_sessions(RefreshToken.c.user_id == user_id)
 
@@ -205,7 +155,7 @@ def set_password(user: AnyRow, password: str) -> None:
 
 @transaction
 def _replace_password(user_id: int, stored: PasswordHash) -> None:
-    _changed(update(User).where(User.c.id == user_id).values(password=stored.password, password_salt=stored.salt))
+    execute(update(User).where(User.c.id == user_id).values(password=stored.password, password_salt=stored.salt))
     _delete_sessions(RefreshToken.c.user_id == user_id)
 
 
@@ -219,11 +169,10 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
         ApiError: L02 for an unknown email, a wrong password and an inactive user alike; RATE_LIMITED.
     """
     email = email.rstrip(" ")  # SQL Server does not tell them apart, and no counter shall
-    user = execute(_CREDENTIALS.where(User.c.email == email)).first()
+    user = find_user(email)
     account = (user.email if user else email).casefold()
     _refuse_guessing(account, user, device)
     stored = PasswordHash(user.password, user.password_salt) if user else None
-    release()
     hasher = _hasher()
     good = hasher.verify(password, stored)
     if user is None or stored is None or not good or not user.active:
@@ -251,14 +200,13 @@ def change_password(
     Raises:
         ApiError: S03, S04, P01 wrong current password, A04 the row changed meanwhile, RATE_LIMITED.
     """
-    user = execute(_CREDENTIALS.where(User.c.id == user_id)).first()
+    user = fetch_one(select(User).where(User.c.id == user_id))
     if user is None:
         raise ApiError(A04)
     _check_new_password(new_password, confirm_password, user.email, user.first_name, user.last_name)
     account = user.email.casefold()
     _refuse_guessing(account, user, device)
     stored = PasswordHash(user.password, user.password_salt)
-    release()
     hasher = _hasher()
     if not hasher.verify(current_password, stored):
         count_wrong_password(account, device.ip_address)
@@ -276,7 +224,7 @@ def _refuse_guessing(account: str, user: AnyRow | None, device: Device) -> None:
         if user is None or device.ip_address is None:
             return False
         here = (RefreshToken.c.ip_address == device.ip_address, RefreshToken.c.expiry_date > now())
-        return execute(select(RefreshToken.c.id).where(RefreshToken.c.user_id == user.id, *here)).first() is not None
+        return fetch_one(select(RefreshToken.c.id).where(RefreshToken.c.user_id == user.id, *here)) is not None
 
     refuse_guessing(account, device.ip_address, signed_in_here)
 
@@ -309,13 +257,13 @@ def _lock_user(user_id: int, verified: PasswordHash, stored: PasswordHash) -> bo
         .where(User.c.id == user_id, User.c.active, User.c.password == verified.password)
         .values(password=stored.password, password_salt=stored.salt)
     )
-    return _changed(statement) == 1
+    return execute(statement) == 1
 
 
 def _make_room(user_id: int) -> list[uuid.UUID]:
     """Delete the sessions that ran out and those that are too many; return the latter."""
     moment = now()
-    rows = execute(_sessions(user_id)).all()
+    rows = fetch_all(select(RefreshToken).where(RefreshToken.c.user_id == user_id))
     # The original's rows have never been used here, so they go first.
     living = [row for row in rows if row.expiry_date > moment]
     living.sort(key=lambda row: (row.started_at is not None, _last_used(row)))
@@ -419,7 +367,7 @@ def _refuse(reason: str, **facts: object) -> NoReturn:
 
 def _session(token: Token) -> AnyRow | None:
     """The session of ``token``, if one of our keys made the token."""
-    row = execute(_SESSION_AND_USER, {"session_id": token.session_id}).first()
+    row = fetch_one(_SESSION_AND_USER, {"session_id": token.session_id})
     return row if row is not None and _keyring().made(token, row.token_salt) else None
 
 
@@ -442,7 +390,7 @@ def _rotate(row: AnyRow, successor: Token, device: Device) -> bool:
         "agent": device.user_agent or "",
         "address": device.ip_address or "",
     }
-    return _changed(_COMPARE_AND_SWAP, read | written) == 1
+    return execute(_COMPARE_AND_SWAP, read | written) == 1
 
 
 # --- ending sessions -------------------------------------------------------------------------------------
@@ -488,8 +436,7 @@ def purge(most: int) -> int:
 
 def sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
     """The user's living sessions, the most recently used first."""
-    moment = now()
-    rows = execute(_sessions(user_id).where(RefreshToken.c.expiry_date > moment)).all()
+    rows = fetch_all(select(RefreshToken).where(RefreshToken.c.user_id == user_id, RefreshToken.c.expiry_date > now()))
     return [
         {
             "session_id": row.session_id,
@@ -504,18 +451,6 @@ def sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
     ]
 
 
-def _sessions(user_id: int) -> AnySelect:
-    return select(
-        RefreshToken.c.session_id,
-        RefreshToken.c.ts,
-        RefreshToken.c.expiry_date,
-        RefreshToken.c.started_at,
-        RefreshToken.c.rotated_at,
-        RefreshToken.c.user_agent,
-        RefreshToken.c.ip_address,
-    ).where(RefreshToken.c.user_id == user_id)
-
-
 def _started(row: AnyRow) -> datetime:
     return cast(datetime, row.started_at or row.ts)
 
@@ -525,8 +460,4 @@ def _last_used(row: AnyRow) -> datetime:
 
 
 def _delete_sessions(*conditions: Any) -> int:
-    return _changed(delete(RefreshToken).where(*conditions))
-
-
-def _changed(statement: Update | Delete, parameters: Mapping[str, object] | None = None) -> int:
-    return execute(statement, parameters).rowcount
+    return execute(delete(RefreshToken).where(*conditions))

@@ -30,7 +30,7 @@ def list_tasks(query: dict[str, Any]) -> Any:
         return rows
     completed = query["is_completed"]
     parameters: dict[str, Any] = {} if completed is None else {"isCompleted": str(completed).lower()}
-    following = url_for(".list_tasks", **parameters, limit=query["limit"], after=rows[-1]["id"])
+    following = url_for(".list_tasks", **parameters, limit=query["limit"], after=rows[-1].id)
     return rows, {"Link": f'<{following}>; rel="next"'}
 
 

@@ -5,11 +5,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Delete, RowMapping, Select, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
-from ..database import execute
+from ..database import AnyRow, execute, fetch_all, fetch_one, insert_row
 from ..errors import A04, T01, ApiError
 from ..models import Task
 
@@ -19,7 +19,6 @@ _TASK = (Task.c.id, Task.c.name, Task.c.is_completed, Task.c.ts)
 # Built once: building a statement takes longer than executing it.
 _PAGE = select(*_TASK).where(Task.c.user_id == bindparam("user_id"), Task.c.id > bindparam("after")).order_by(Task.c.id)
 _ONE = select(*_TASK).where(Task.c.id == bindparam("task_id"), Task.c.user_id == bindparam("user_id"))
-_INSERT = insert(Task)
 
 
 @lru_cache(maxsize=100)
@@ -31,26 +30,22 @@ def _page(is_completed: bool | None, limit: int) -> Select[Any]:
     return query.limit(limit)
 
 
-def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[Sequence[RowMapping], bool]:
+def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[Sequence[AnyRow], bool]:
     """The tasks that follow ``after``, by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
-    found = execute(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})
-    rows = found.mappings().all()
+    rows = fetch_all(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})
     return rows[:limit], len(rows) > limit
 
 
-def get(user_id: int, task_id: int) -> RowMapping:
+def get(user_id: int, task_id: int) -> AnyRow:
     """One task.
 
     Raises:
         ApiError: T01, for a task that does not exist and for somebody else's.
     """
     _check(task_id)
-    row = execute(_ONE, {"task_id": task_id, "user_id": user_id}).mappings().first()
-    if row is None:
-        raise ApiError(T01)
-    return row
+    return _found(fetch_one(_ONE, {"task_id": task_id, "user_id": user_id}))
 
 
 def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> Mapping[str, object]:
@@ -61,25 +56,21 @@ def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> 
     """
     values = {"name": name, "is_completed": is_completed, "ts": ts or to_smalldatetime(now())}
     try:
-        result: Any = execute(_INSERT, values | {"user_id": user_id})
+        return values | {"id": insert_row(Task, values | {"user_id": user_id})}
     except IntegrityError:
         raise ApiError(A04) from None
-    return values | {"id": result.inserted_primary_key[0]}
 
 
-def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> Mapping[str, object]:
+def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> AnyRow:
     """Replace a task.
 
     Raises:
         ApiError: T01.
     """
-    values = {"name": name, "is_completed": is_completed, "ts": ts or to_smalldatetime(now())}
-    _check(task_id)
-    _execute_on_one(_update(user_id, task_id, values))
-    return values | {"id": task_id}
+    return change(user_id, task_id, {"name": name, "is_completed": is_completed, "ts": ts or now()})
 
 
-def change(user_id: int, task_id: int, values: Mapping[str, object]) -> RowMapping:
+def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
     """Change what ``values`` names, and nothing else.
 
     Raises:
@@ -88,10 +79,8 @@ def change(user_id: int, task_id: int, values: Mapping[str, object]) -> RowMappi
     if not values:
         return get(user_id, task_id)
     _check(task_id)
-    row = execute(_update(user_id, task_id, values).returning(*_TASK)).mappings().one_or_none()
-    if row is None:
-        raise ApiError(T01)
-    return row
+    own = (Task.c.id == task_id, Task.c.user_id == user_id)
+    return _found(fetch_one(update(Task).where(*own).values(values).returning(*_TASK)))
 
 
 def remove(user_id: int, task_id: int) -> None:
@@ -101,16 +90,14 @@ def remove(user_id: int, task_id: int) -> None:
         ApiError: T01.
     """
     _check(task_id)
-    _execute_on_one(delete(Task).where(Task.c.id == task_id, Task.c.user_id == user_id))
-
-
-def _update(user_id: int, task_id: int, values: Mapping[str, object]) -> Update:
-    return update(Task).where(Task.c.id == task_id, Task.c.user_id == user_id).values(values)
-
-
-def _execute_on_one(statement: Update | Delete) -> None:
-    if not execute(statement).rowcount:
+    if not execute(delete(Task).where(Task.c.id == task_id, Task.c.user_id == user_id)):
         raise ApiError(T01)
+
+
+def _found(row: AnyRow | None) -> AnyRow:
+    if row is None:
+        raise ApiError(T01)
+    return row
 
 
 def _check(task_id: int) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import insert, select, update
 from tasks_api.auth import service
 from tasks_api.clock import now
 from tasks_api.config import ROOT
-from tasks_api.database import db, execute
+from tasks_api.database import db, execute, fetch_all
 from tasks_api.models import RefreshToken
 
-from ..conftest import Person, problem
+from ..conftest import Person, embedded_only, problem
 
 Command = Callable[..., str]
 
@@ -44,6 +44,16 @@ def test_the_readmes_commands_work(anna: Person, bertil: Person, command: Comman
     assert len(lines) == 6
     for words in lines:
         command(*words, types="brand new one\nbrand new one\n" if "set-password" in words else None)
+
+
+@embedded_only
+@pytest.mark.parametrize("words", [["users", "list"], ["sessions", "purge"], ["db", "check"]])
+def test_a_database_that_does_not_answer_is_one_line(app: Flask, command: Command, words: list[str]) -> None:
+    with app.app_context():
+        db.engine.dispose()
+    app.extensions["settings"].database_file.write_bytes(b"no database" * 1000)
+    said = command(*words, fails=True).splitlines()
+    assert said[-1] == "Error: the database does not answer: file is not a database"
 
 
 def test_names_cannot_write_to_the_terminal(person: Callable[[str], Person], command: Command) -> None:
@@ -105,7 +115,7 @@ def expired(app: Flask, count: int) -> None:
 
 def left(app: Flask) -> int:
     with app.app_context():
-        return len(execute(select(RefreshToken.c.id)).all())
+        return len(fetch_all(select(RefreshToken.c.id)))
 
 
 def test_purging_deletes_what_ran_out_and_nothing_else(

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, select, update
 
 from tasks_api.auth import service
-from tasks_api.database import db, execute
+from tasks_api.database import db, execute, fetch_all
 from tasks_api.models import RefreshToken
 
 from ..conftest import MakeApp, Person, problem
@@ -28,7 +28,7 @@ def clock() -> Any:
 
 def rows(app: Flask) -> list[Any]:
     with app.app_context():
-        return list(execute(select(RefreshToken)))
+        return list(fetch_all(select(RefreshToken)))
 
 
 def change(app: Flask, **values: Any) -> None:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 
 from tasks_api.clock import now
-from tasks_api.database import execute
+from tasks_api.database import execute, fetch_all
 from tasks_api.models import RefreshToken, User
 
 from ..conftest import PASSWORD, MakeApp, Person, problem
@@ -90,7 +90,7 @@ def test_a_refused_password_change_changes_nothing(anna: Person) -> None:
 
 
 def test_a_password_change_that_comes_second_is_a04(app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    hasher = type(app.extensions["authentication"].hasher)
+    hasher = type(app.extensions["hasher"])
     verify = hasher.verify
 
     def verify_then_change(self: Any, password: str, stored: Any) -> bool:
@@ -191,4 +191,4 @@ def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(app: Flas
     assert len(anna.call("GET", "/api/users/sessions").get_json()) == 1
     anna.other_device()
     with app.app_context():
-        assert not execute(select(RefreshToken).where(RefreshToken.c.token_salt == "x")).all()
+        assert not fetch_all(select(RefreshToken).where(RefreshToken.c.token_salt == "x"))
