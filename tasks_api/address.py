@@ -19,32 +19,20 @@ _PAIR = re.compile(
     r"""\s*([^=;]*?)\s*=\s*(?:\{((?:[^}]|\}\})*)\}|"((?:[^"]|"")*)"|'((?:[^']|'')*)'|((?!\{)[^;]*?))\s*(?:;|$)"""
 )
 
-# ADO.NET's names for ODBC keywords, without blanks and in lower case. "" is the service's own business.
-_SPELLINGS = {
-    "datasource": "server",
-    "addr": "server",
-    "address": "server",
-    "networkaddress": "server",
-    "initialcatalog": "database",
-    "userid": "uid",
-    "user": "uid",
-    "username": "uid",
-    "password": "pwd",
-    "integratedsecurity": "trusted_connection",
-    "applicationname": "app",
-} | dict.fromkeys(
-    (
-        "connecttimeout",
-        "connectiontimeout",
-        "commandtimeout",
-        "multipleactiveresultsets",
-        "mars_connection",
-        "persistsecurityinfo",
-        "pooling",
-        "minpoolsize",
-        "maxpoolsize",
-    ),
-    "",
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(pair.split("=") for pair in text.split())
+
+
+# ADO.NET's names for ODBC keywords, without blanks and in lower case.
+_SPELLINGS = _pairs(
+    "datasource=server addr=server address=server networkaddress=server initialcatalog=database userid=uid user=uid "
+    "username=uid password=pwd integratedsecurity=trusted_connection applicationname=app"
+)
+# The service's own business.
+_IGNORED = re.compile(
+    "connecttimeout|connectiontimeout|commandtimeout|multipleactiveresultsets|mars_connection|persistsecurityinfo|"
+    "pooling|minpoolsize|maxpoolsize"
 )
 # Every other keyword is refused: a misspelt TrustServerCertificate must not be passed over.
 _KNOWN = re.compile(
@@ -53,27 +41,15 @@ _KNOWN = re.compile(
     "failover_partner|failoverpartnerspn|connectretrycount|connectretryinterval|keepalive|keepaliveinterval|"
     "ipaddresspreference|transparentnetworkipresolution|columnencryption|tds_version|odbc_connect"
 )
-_SYNONYMS = {
-    "true": "yes",
-    "sspi": "yes",
-    "1": "yes",
-    "false": "no",
-    "0": "no",
-    "activedirectorymanagedidentity": "activedirectorymsi",
-}
+_SYNONYMS = _pairs("true=yes sspi=yes 1=yes false=no 0=no activedirectorymanagedidentity=activedirectorymsi")
 _SWITCHES = {
-    "encrypt": ("yes", "no", "mandatory", "optional", "strict"),
-    "trustservercertificate": ("yes", "no"),
-    "trusted_connection": ("yes", "no"),
-    "multisubnetfailover": ("yes", "no"),
-    "transparentnetworkipresolution": ("yes", "no"),
-    "authentication": (
-        "SqlPassword",
-        "ActiveDirectoryPassword",
-        "ActiveDirectoryIntegrated",
-        "ActiveDirectoryMsi",
-        "ActiveDirectoryServicePrincipal",
-    ),
+    "encrypt": "yes no mandatory optional strict",
+    "trustservercertificate": "yes no",
+    "trusted_connection": "yes no",
+    "multisubnetfailover": "yes no",
+    "transparentnetworkipresolution": "yes no",
+    "authentication": "SqlPassword ActiveDirectoryPassword ActiveDirectoryIntegrated ActiveDirectoryMsi "
+    "ActiveDirectoryServicePrincipal",
 }
 
 
@@ -113,16 +89,9 @@ def _keywords(text: str) -> dict[str, str]:
         found = _PAIR.match(text, position)
         if not found or not _KEYWORD.fullmatch(found[1]):
             raise ValueError("must be an SQLAlchemy URL or an ODBC connection string: Keyword=value;Keyword=value")
-        braced, double, single, plain = found.group(2, 3, 4, 5)
-        if braced is not None:
-            value = braced.replace("}}", "}")
-        elif double is not None:
-            value = double.replace('""', '"')
-        elif single is not None:
-            value = single.replace("''", "'")
-        else:
-            value = plain
-        pairs[found[1]] = value
+        for value, end in zip(found.group(2, 3, 4, 5), ("}", '"', "'", ""), strict=True):
+            if value is not None:
+                pairs[found[1]] = value.replace(end * 2, end) if end else value
         position = found.end()
     return _read(pairs)
 
@@ -133,17 +102,20 @@ def _read(pairs: Mapping[str, str]) -> dict[str, str]:
     for spelt, value in pairs.items():
         folded = spelt.lower().replace(" ", "")
         name = _SPELLINGS.get(folded, folded)
-        if name in _SWITCHES:
-            choices = {choice.lower(): choice for choice in _SWITCHES[name]}
-            folded = value.lower().replace(" ", "")
-            if (found := choices.get(_SYNONYMS.get(folded, folded))) is None:
-                raise ValueError(f"must have {' or '.join(choices.values())} for {name}")
-            value = found
-        if name and not _KNOWN.fullmatch(name):  # it is not quoted: it may be the rest of a password
+        if _IGNORED.fullmatch(name):
+            continue
+        if not _KNOWN.fullmatch(name):  # it is not quoted: it may be the rest of a password
             raise ValueError("has a keyword that SQL Server's driver does not know")
-        if name:
-            known[name] = value
+        known[name] = _switched(name, value) if name in _SWITCHES else value
     return known
+
+
+def _switched(name: str, value: str) -> str:
+    choices = {choice.lower(): choice for choice in _SWITCHES[name].split()}
+    folded = value.lower().replace(" ", "")
+    if (found := choices.get(_SYNONYMS.get(folded, folded))) is None:
+        raise ValueError(f"must have {' or '.join(choices.values())} for {name}")
+    return found
 
 
 def _from_keywords(pairs: dict[str, str]) -> URL:

@@ -4,7 +4,6 @@ import re
 import socket
 import time
 from collections import deque
-from enum import Enum
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -14,9 +13,8 @@ from gunicorn.workers.gthread import ThreadWorker
 from .web import MAX_BODY_BYTES
 
 ARRIVAL_SECONDS = 10  # how long a request may take to arrive
-# Where patience ends: chunks of one byte each take six, and a head is much smaller.
-_MAX_SEEN_BYTES = 8 * MAX_BODY_BYTES
-_MOSTLY_ENOUGH_BYTES = 16 * 1024  # room for the most takes 15 microseconds a request to make
+# Where patience ends: chunks of one byte each take six, and a head is much smaller. Only the main thread looks.
+_SEEN = memoryview(bytearray(8 * MAX_BODY_BYTES))
 _LOOK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,10})[ \t]*\r\n", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)[^\r\n]*\r\n")
@@ -37,19 +35,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: Any) -> None:
         """Submit the connection's request to a thread, or wait for the rest of it."""
         try:
-            missing = _missing(conn)
+            arrived = conn.cfg.is_ssl or _has_arrived(conn)
         except Exception as error:  # of one connection, and no reason to lose the worker
             self.log.debug("Closing connection. %s", error)
-            missing = _Missing.FOR_EVER
-        if missing is _Missing.NOTHING:
-            conn.deadline, conn.seen, conn.continued = None, 0, False
-            super().enqueue_req(conn)
-            return
-        now = time.monotonic()
-        conn.deadline = getattr(conn, "deadline", None) or now + ARRIVAL_SECONDS
-        if missing is _Missing.FOR_EVER or now >= conn.deadline:
             self.nr_conns -= 1
             conn.close()
+            return
+        if arrived:
+            conn.deadline, conn.seen, conn.continued = None, 0, False
+            super().enqueue_req(conn)
             return
         conn.timeout = conn.deadline
         conn.sock.setblocking(False)
@@ -60,45 +54,40 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
 
-class _Missing(Enum):
-    """What has to come before a thread can answer."""
+def _has_arrived(conn: Any) -> bool:
+    """Whether all of the request is there. If not, the socket becomes readable when there is more of it.
 
-    NOTHING = 0
-    SOMETHING = 1
-    FOR_EVER = 2
-
-
-def _missing(conn: Any) -> _Missing:
-    """Whether more has to come; if so, the socket becomes readable when it does."""
-    if conn.cfg.is_ssl:
-        return _Missing.NOTHING
-    before, waited = getattr(conn, "seen", 0), getattr(conn, "deadline", None) is not None
+    Raises:
+        OSError: it is too long, or the rest will not come.
+    """
+    deadline = getattr(conn, "deadline", None)
     try:
-        seen = _peek(conn.sock, _MOSTLY_ENOUGH_BYTES)
-        if len(seen) == _MOSTLY_ENOUGH_BYTES:
-            seen = _peek(conn.sock, _MAX_SEEN_BYTES)
+        size = conn.sock.recv_into(_SEEN, 0, _LOOK)
     except BlockingIOError:
-        seen = b""
+        size = 0
     else:
-        if not seen or (waited and len(seen) == before):  # the end of what the client sends is readable too
-            return _Missing.FOR_EVER if waited else _Missing.NOTHING
-    begun = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + seen  # of what came with the last request
-    if len(seen) >= _MAX_SEEN_BYTES:
-        return _Missing.FOR_EVER
+        if size == (conn.seen if deadline else 0):  # the end of what the client sends is readable too
+            if deadline:
+                raise ConnectionError("the client sends no more")
+            return True
+    if size >= len(_SEEN):
+        raise ConnectionError("the request does not end")
+    # Some of it may have come with the last request.
+    begun = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + bytes(_SEEN[:size])
     if is_whole(begun):
-        if waited:
+        if deadline:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        return _Missing.NOTHING
+        return True
+    now = time.monotonic()
+    conn.deadline = deadline or now + ARRIVAL_SECONDS
+    if now >= conn.deadline:
+        raise TimeoutError("the request takes too long")
     if _EXPECT.search(begun) and b"\r\n\r\n" in begun and not getattr(conn, "continued", False):
         conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         conn.continued = True
-    conn.seen = len(seen)
-    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(seen) + 1)
-    return _Missing.SOMETHING
-
-
-def _peek(sock: socket.socket, size: int) -> bytes:
-    return sock.recv(size, _LOOK)
+    conn.seen = size
+    conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size + 1)
+    return False
 
 
 def is_whole(seen: bytes) -> bool:
