@@ -46,7 +46,16 @@ class Json(JSONProvider):
         return Response(body, mimetype="application/json")
 
 
-class RequestSchema(ma.Schema):
+class Schema(ma.Schema):
+    """Names are in snake_case here and in camelCase on the wire."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Name a field for the wire, if it has no name of its own there."""
+        first, *rest = field_name.split("_")
+        field_obj.data_key = field_obj.data_key or first + "".join(word.title() for word in rest)
+
+
+class RequestSchema(Schema):
     """What a request may carry. Names match without case, unknown ones are ignored, null is not given."""
 
     problem: Problem  # the catalogue's entry for a request that does not parse
@@ -54,13 +63,11 @@ class RequestSchema(ma.Schema):
     body_optional = False
 
     class Meta:
-        """Marshmallow's own settings."""
-
         unknown = ma.EXCLUDE
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._names = {name.lower(): name for name in (f.data_key or n for n, f in self.fields.items())}
+        self._names = {str(field.data_key).lower(): str(field.data_key) for field in self.fields.values()}
 
     @ma.pre_load
     def fold_names(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
@@ -120,7 +127,7 @@ class Timestamp(fields.DateTime):
             raise ma.ValidationError("must be a time from 1900-01-01 to 2079-06-06") from None
 
 
-class ResponseSchema(ma.Schema):
+class ResponseSchema(Schema):
     """What an answer carries. The values have the types that the JSON encoder writes, so a dump only renames.
 
     For a page of twenty tasks that takes 20 microseconds; marshmallow's own, which calls each field, takes 190.
@@ -128,7 +135,7 @@ class ResponseSchema(ma.Schema):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._members = [(field.data_key or name, name) for name, field in self.dump_fields.items()]
+        self._members = [(field.data_key, name) for name, field in self.dump_fields.items()]
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
         """The members of a row or a mapping, or of each of many."""
@@ -180,14 +187,14 @@ def _first(messages: Any) -> str:
     return str(messages[0] if isinstance(messages, list) and messages else messages).rstrip(".").lower()
 
 
-class ProblemSchema(ma.Schema):
+class ProblemSchema(Schema):
     """Every error of every route (RFC 9457)."""
 
     type = fields.String(required=True)
     title = fields.String(required=True)
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
-    errorCode = fields.String(required=True, metadata={"description": "for programs"})  # noqa: N815
+    error_code = fields.String(required=True, metadata={"description": "for programs"})
     error = fields.String(required=True, metadata={"description": "for people; the same as detail"})
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
 

@@ -8,9 +8,9 @@ directory, or NAME in ``instance/settings.cfg`` (Python syntax, as in Flask). Th
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import limits
 from dotenv import dotenv_values
@@ -21,6 +21,8 @@ from werkzeug.local import LocalProxy
 
 from .address import address
 from .keys import MIN_KEY_BYTES, TokenKey, generated_key, key_file, secret_key
+
+T = TypeVar("T")
 
 PREFIX = "TASKS_"
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,10 +59,6 @@ def _boolean(value: object) -> bool:
     return result
 
 
-def _optional_boolean(value: object) -> bool | None:
-    return None if value is None else _boolean(value)
-
-
 def _list(value: object) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
@@ -83,14 +81,6 @@ def _key(value: object) -> bytes:
     return key
 
 
-def _optional_key(value: object) -> bytes | None:
-    return None if value is None else _key(value)
-
-
-def _keys(value: object) -> tuple[bytes, ...]:
-    return tuple(_key(item) for item in _list(value))
-
-
 def _key_file(value: object) -> TokenKey:
     try:
         return key_file(Path(_text(value)))
@@ -98,15 +88,15 @@ def _key_file(value: object) -> TokenKey:
         raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
-def _signing_key_file(value: object) -> TokenKey | None:
-    key = None if value is None else _key_file(value)
-    if key and not key.signing:
+def _signing_key_file(value: object) -> TokenKey:
+    key = _key_file(value)
+    if not key.signing:
         raise ValueError("must hold a private key")
     return key
 
 
-def _key_files(value: object) -> tuple[TokenKey, ...]:
-    return tuple(_key_file(item) for item in _list(value))
+def _each(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
+    return lambda value: tuple(parse(item) for item in _list(value))
 
 
 def _rate_limit(value: object) -> str:
@@ -139,9 +129,7 @@ def _database_url(value: object) -> URL:
     return url
 
 
-def _folder(value: object) -> Path | None:
-    if value is None:
-        return None
+def _folder(value: object) -> Path:
     folder = Path(_text(value))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError("must be a folder that can be written to")
@@ -155,10 +143,15 @@ def _log_level(value: object) -> str:
     return level
 
 
-_SECRET = (_optional_key, _keys, _signing_key_file, _key_files)
+_keys = _each(_key)
+_key_files = _each(_key_file)
+_SECRET = (_key, _keys, _signing_key_file, _key_files)
 
 
 def _setting(default: object, parse: Callable[[object], object], meaning: str, shown: str | None = None) -> Any:
+    if shown is None:
+        text = str(default).lower() if isinstance(default, bool) else default
+        shown = "none" if default in (None, ()) else f"`{text}`"
     metadata = {"parse": parse, "meaning": meaning, "shown": shown}
     return field(default=cast(Any, default), metadata=metadata, repr=parse not in _SECRET)
 
@@ -176,29 +169,28 @@ class Settings:
         "where the data is: an SQLAlchemy URL or an ODBC connection string; a relative SQLite file is in `instance/`",
     )
     upgrade_on_start: bool = _setting(
-        None, _optional_boolean, "apply new schema scripts when the service starts", "true for SQLite, else false"
+        None, _boolean, "apply new schema scripts when the service starts", "true for SQLite, else false"
     )
     jwt_secret_key: bytes | None = _setting(
-        None, _optional_key, "signs access tokens (HS256); at least 32 bytes", "generated in `instance/`"
+        None, _key, "signs access tokens (HS256); at least 32 bytes", "generated in `instance/`"
     )
     jwt_secret_key_previous: tuple[bytes, ...] = _setting(
-        (), _keys, "older keys whose access tokens are still accepted", "none"
+        (), _keys, "older keys whose access tokens are still accepted"
     )
     jwt_private_key_file: TokenKey | None = _setting(
         None,
         _signing_key_file,
         "PEM file: its key signs access tokens instead (RS256, ES256 or EdDSA; `make install EXTRAS=asymmetric`), and "
         "/.well-known/jwks.json has what other services need to verify them",
-        "none",
     )
     jwt_key_files_previous: tuple[TokenKey, ...] = _setting(
-        (), _key_files, "PEM files of older keys whose access tokens are still accepted", "none"
+        (), _key_files, "PEM files of older keys whose access tokens are still accepted"
     )
     refresh_token_key: bytes = _setting(
-        None, _optional_key, "makes refresh tokens; at least 32 bytes", "generated in `instance/`"
+        None, _key, "makes refresh tokens; at least 32 bytes", "generated in `instance/`"
     )
     refresh_token_key_previous: tuple[bytes, ...] = _setting(
-        (), _keys, "older keys whose refresh tokens are still accepted", "none"
+        (), _keys, "older keys whose refresh tokens are still accepted"
     )
     jwt_issuer: str = _setting("tasks-api", _text, "the `iss` of access tokens, checked on every request")
     jwt_audience: str = _setting("tasks-api", _text, "the `aud` of access tokens, checked on every request")
@@ -218,9 +210,7 @@ class Settings:
         _integer(100_000, 10_000_000),
         "PBKDF2-HMAC-SHA256 iterations; 100000 writes the format that the .NET original reads",
     )
-    cors_origins: tuple[str, ...] = _setting(
-        (), _origins, "browser origins that may call the API, comma-separated", "none"
-    )
+    cors_origins: tuple[str, ...] = _setting((), _origins, "browser origins that may call the API, comma-separated")
     trusted_proxies: int = _setting(
         0, _integer(0, 10), "reverse proxies in front whose X-Forwarded-* headers are believed"
     )
@@ -294,13 +284,13 @@ class Settings:
         instance = (instance_path or Path(environ.get("TASKS_INSTANCE_PATH") or ROOT / "instance")).absolute()
         values = _read_file(instance / "settings.cfg") | _read_environment(environ)
         table = {item.name: item for item in fields(cls) if item.metadata}
-        known: dict[str, Any] = {name: _default(item) for name, item in table.items()}
+        known: dict[str, Any] = {name: item.default for name, item in table.items()}
         for name, (shown, value) in values.items():
             if name not in table:
                 raise ConfigError(f"{shown} is not a setting")
             known[name] = value
         for name, item in table.items():
-            if name in values or item.default is not None:
+            if known[name] is not None or item.default is not None:
                 try:
                     known[name] = item.metadata["parse"](known[name])
                 except ValueError as error:
@@ -308,20 +298,12 @@ class Settings:
         return cls(instance_path=instance, **_complete(known, instance))
 
 
-def _default(item: "Field[Any]") -> object:
-    return None if item.default is MISSING else item.default
-
-
 def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, object]]:
     return {
         name.removeprefix(PREFIX).lower(): (name, value)
         for name, value in environ.items()
-        if name.startswith(PREFIX) and name != "TASKS_INSTANCE_PATH" and not _is_foreign(name)
+        if name.startswith(PREFIX) and name != "TASKS_INSTANCE_PATH" and not _FOREIGN.fullmatch(name)
     }
-
-
-def _is_foreign(name: str) -> bool:
-    return bool(_FOREIGN.fullmatch(name))
 
 
 def _read_file(path: Path) -> dict[str, tuple[str, object]]:
@@ -351,15 +333,13 @@ def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
 
 def markdown_table() -> str:
     """The settings as the table in README; a test holds the two together."""
-    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
-    for item in fields(Settings):
-        if item.metadata:
-            shown = (
-                item.metadata["shown"]
-                or f"`{str(item.default).lower() if item.default in (True, False) else item.default}`"
-            )
-            rows.append(f"| `{PREFIX}{item.name.upper()}` | {shown} | {item.metadata['meaning']} |")
-    return "\n".join(rows)
+    shown = [
+        (item.name.upper(), item.metadata["shown"], item.metadata["meaning"])
+        for item in fields(Settings)
+        if item.metadata
+    ]
+    rows = [f"| `{PREFIX}{name}` | {default} | {meaning} |" for name, default, meaning in shown]
+    return "\n".join(["| setting | default | meaning |", "| --- | --- | --- |", *rows])
 
 
 settings = cast(Settings, LocalProxy(lambda: current_app.extensions["settings"]))

@@ -33,11 +33,9 @@ class SignupRequest(RequestSchema):
 
     email = Email(EMAIL_LENGTH, required=True, metadata=EMAIL_EXAMPLE | {"format": "email"})
     password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
-    confirm_password = Text(
-        MAX_LENGTH, blank=True, required=True, data_key="confirmPassword", metadata=PASSWORD_EXAMPLE
-    )
-    first_name = Text(NAME_LENGTH, required=True, data_key="firstName", metadata={"example": "Anna"})
-    last_name = Text(NAME_LENGTH, required=True, data_key="lastName", metadata={"example": "Andersson"})
+    confirm_password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
+    first_name = Text(NAME_LENGTH, required=True, metadata={"example": "Anna"})
+    last_name = Text(NAME_LENGTH, required=True, metadata={"example": "Andersson"})
     ts = Timestamp(load_default=None, metadata={"description": "becomes the creation date; now if not given"})
 
 
@@ -55,10 +53,8 @@ class RefreshRequest(RequestSchema):
 
     problem = R01
 
-    user_id = fields.Integer(
-        strict=True, load_default=0, data_key="userId", metadata={"description": "0 or null: not given"}
-    )
-    refresh_token = Text(2**16, required=True, data_key="refreshToken")
+    user_id = fields.Integer(strict=True, load_default=0, metadata={"description": "0 or null: not given"})
+    refresh_token = Text(2**16, required=True)
 
 
 class LogoutRequest(RequestSchema):
@@ -67,7 +63,7 @@ class LogoutRequest(RequestSchema):
     problem = R01
     body_optional = True
 
-    refresh_token = fields.String(load_default="", data_key="refreshToken")
+    refresh_token = fields.String(load_default="")
 
 
 class PasswordRequest(RequestSchema):
@@ -75,13 +71,9 @@ class PasswordRequest(RequestSchema):
 
     problem = S01
 
-    current_password = Text(
-        MAX_LENGTH, blank=True, required=True, data_key="currentPassword", metadata=PASSWORD_EXAMPLE
-    )
-    new_password = Text(MAX_LENGTH, blank=True, required=True, data_key="newPassword", metadata=PASSWORD_EXAMPLE)
-    confirm_password = Text(
-        MAX_LENGTH, blank=True, required=True, data_key="confirmPassword", metadata=PASSWORD_EXAMPLE
-    )
+    current_password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
+    new_password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
+    confirm_password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
 
 
 class UserResponse(ResponseSchema):
@@ -89,8 +81,8 @@ class UserResponse(ResponseSchema):
 
     id = fields.Integer(data_key="userId", metadata={"example": 1})
     email = fields.String(metadata=EMAIL_EXAMPLE)
-    first_name = fields.String(data_key="firstName", metadata={"example": "Anna"})
-    last_name = fields.String(data_key="lastName", metadata={"example": "Andersson"})
+    first_name = fields.String(metadata={"example": "Anna"})
+    last_name = fields.String(metadata={"example": "Andersson"})
     ts = Timestamp(data_key="creationDate")
 
 
@@ -98,29 +90,27 @@ class InfoResponse(UserResponse):
     """Who am I."""
 
     class Meta:
-        """Marshmallow's own settings."""
-
         exclude = ("id",)
 
 
 class TokenResponse(ResponseSchema):
     """Both tokens of a session."""
 
-    access_token = fields.String(data_key="accessToken", metadata={"description": "a JWT; send it as Bearer"})
-    refresh_token = fields.String(data_key="refreshToken", metadata={"description": "store it before you use it"})
-    user_id = fields.Integer(data_key="userId", metadata={"example": 1})
-    first_name = fields.String(data_key="firstName", metadata={"example": "Anna"})
-    token_type = fields.String(data_key="tokenType", metadata={"example": "Bearer"})
-    expires_in = fields.Integer(data_key="expiresIn", metadata={"description": "seconds", "example": 900})
+    access_token = fields.String(metadata={"description": "a JWT; send it as Bearer"})
+    refresh_token = fields.String(metadata={"description": "store it before you use it"})
+    user_id = fields.Integer(metadata={"example": 1})
+    first_name = fields.String(metadata={"example": "Anna"})
+    token_type = fields.String(metadata={"example": "Bearer"})
+    expires_in = fields.Integer(metadata={"description": "seconds", "example": 900})
 
 
 class SessionResponse(ResponseSchema):
     """A device that is signed in."""
 
-    session_id = fields.UUID(data_key="sessionId")
+    session_id = fields.UUID()
     current = fields.Boolean(metadata={"description": "whether this request came from it"})
-    started_at = Timestamp(data_key="startedAt")
-    last_used_at = Timestamp(data_key="lastUsedAt")
+    started_at = Timestamp()
+    last_used_at = Timestamp()
     expiry_date = Timestamp(data_key="expiresAt")
-    user_agent = fields.String(data_key="userAgent", allow_none=True)
-    ip_address = fields.String(data_key="ipAddress", allow_none=True)
+    user_agent = fields.String(allow_none=True)
+    ip_address = fields.String(allow_none=True)

@@ -36,7 +36,7 @@ class TaskQuery(RequestSchema):
 
     problem = T00
 
-    is_completed = _Word(load_default=None, data_key="isCompleted")
+    is_completed = _Word(load_default=None)
     limit = _Number(
         load_default=PAGE_LIMIT,
         validate=validate.Range(1, PAGE_LIMIT, error=f"must be from 1 to {PAGE_LIMIT}"),
@@ -50,7 +50,7 @@ class NewTask(RequestSchema):
     problem = T00
 
     name = Text(100, required=True, **_NAME)
-    is_completed = Boolean(load_default=False, data_key="isCompleted")
+    is_completed = Boolean(load_default=False)
     ts = Timestamp(load_default=None, metadata={"description": "now if not given"})
 
 
@@ -61,7 +61,7 @@ class WholeTask(RequestSchema):
 
     id = fields.Integer(strict=True, required=True, metadata={"example": 1})
     name = Text(100, required=True, **_NAME)
-    is_completed = Boolean(required=True, data_key="isCompleted")
+    is_completed = Boolean(required=True)
     ts = Timestamp(load_default=None, metadata={"description": "now if not given"})
 
     @ma.validates("id")
@@ -78,7 +78,7 @@ class TaskChanges(RequestSchema):
     null_is_absent = False
 
     name = Text(100, **_NAME)
-    is_completed = Boolean(data_key="isCompleted")
+    is_completed = Boolean()
     ts = Timestamp()
 
 
@@ -87,11 +87,11 @@ class TaskResponse(ResponseSchema):
 
     id = fields.Integer(metadata={"example": 1})
     name = fields.String(metadata={"example": "Buy milk"})
-    is_completed = fields.Boolean(data_key="isCompleted", metadata={"example": False})
+    is_completed = fields.Boolean(metadata={"example": False})
     ts = Timestamp()
 
 
 class DeletedResponse(ResponseSchema):
     """Which task was deleted."""
 
-    task_id = fields.Integer(data_key="taskId", metadata={"example": 1})
+    task_id = fields.Integer(metadata={"example": 1})
