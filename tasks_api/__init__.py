@@ -20,7 +20,7 @@ from .errors import init_errors
 from .health import health
 from .limits import init_limits
 from .logs import init_logs
-from .metrics import init_metrics, metrics
+from .metrics import metrics
 from .migrations import MigrationError, upgrade
 from .page import page
 from .tasks.routes import tasks
@@ -49,7 +49,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_access(app, settings)
     init_authentication(app, settings)
     init_limits(app, settings)
-    init_metrics(app)
     init_web(app, settings)
     init_errors(app)
     for commands in (cli.database, auth_cli.users, auth_cli.sessions):

@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Flask, current_app, g
 from flask_sqlalchemy import SQLAlchemy
+from prometheus_client import Gauge
 from sqlalchemy import Connection, CursorResult, Executable, Insert, Row, Table, event, insert
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -37,6 +38,8 @@ POOL_SECONDS = 5  # how long a request waits for a connection
 PAUSES = (0.05, 0.2)  # seconds, at most, before each repetition
 REPEAT_SECONDS = 2  # no repetition begins later: a request that has waited so long had better be told
 
+
+CONNECTIONS = Gauge("tasks_database_connections_in_use", "Database connections in use", multiprocess_mode="livesum")
 
 db = SQLAlchemy()
 
@@ -169,12 +172,14 @@ def _connection() -> Connection:
     found: Connection | None = g.get("connection")
     if found is None:
         found = g.connection = db.engine.connect()
+        CONNECTIONS.inc()
     return found
 
 
 def _release(_error: BaseException | None = None) -> None:
     found = g.pop("connection", None)
     if found is not None:
+        CONNECTIONS.dec()
         found.close()
 
 

@@ -2,18 +2,17 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from sqlalchemy import bindparam, event, func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .clock import now
-from .database import db, fetch_all
+from .database import fetch_all
 from .models import RefreshToken
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -25,7 +24,6 @@ REQUESTS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 IN_FLIGHT = Gauge("tasks_requests_in_flight", "Requests being answered", multiprocess_mode="livesum")
-CONNECTIONS = Gauge("tasks_database_connections_in_use", "Database connections in use", multiprocess_mode="livesum")
 _SESSIONS = select(func.count()).select_from(RefreshToken).where(RefreshToken.c.expiry_date > bindparam("moment"))
 
 metrics = Blueprint("metrics", __name__)
@@ -41,22 +39,6 @@ class Sessions(Collector):
         except SQLAlchemyError:
             return
         yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=counted[0][0])
-
-
-def init_metrics(app: Flask) -> None:
-    """Count the database connections that are in use."""
-    with app.app_context():
-        engine = db.engine
-
-    @event.listens_for(engine, "checkout")
-    def count(_connection: Any, record: Any, _proxy: Any) -> None:
-        record.record_info["counted"] = True
-        CONNECTIONS.inc()
-
-    @event.listens_for(engine, "checkin")
-    def uncount(_connection: Any, record: Any) -> None:
-        if record.record_info.pop("counted", False):  # one that could not be opened comes back too
-            CONNECTIONS.dec()
 
 
 def observe(route: str, method: str, status: int, seconds: float) -> None:

@@ -2,8 +2,8 @@
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -77,7 +77,7 @@ def _start() -> None:
     g.started = time.perf_counter()
     headers = request.headers
     given = headers.get("X-Request-ID", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
     g.facts = {"request_id": request_id, "address": request.remote_addr}
     if trace := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
         g.facts |= {"trace_id": trace[1], "span_id": trace[2]}
