@@ -38,7 +38,6 @@ POOL_SECONDS = 5  # how long a request waits for a connection
 PAUSES = (0.05, 0.2)  # seconds, at most, before each repetition
 REPEAT_SECONDS = 2  # no repetition begins later: a request that has waited so long had better be told
 
-
 CONNECTIONS = Gauge("tasks_database_connections_in_use", "Database connections in use", multiprocess_mode="livesum")
 
 db = SQLAlchemy()
