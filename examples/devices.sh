@@ -28,3 +28,5 @@ fresh=$(member accessToken)
 call 401 GET /api/users/info "" "$laptop"
 call 200 GET /api/users/info "" "$fresh"
 call 401 POST /api/users/login "$(login 'correct horse battery')"
+
+step "The end: all went as it should."

@@ -1,6 +1,7 @@
 """Tasks API: JWT access tokens and rotating refresh tokens over SQL Server, done right."""
 
 import logging
+import sys
 
 import click
 from flask import Flask
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json = Json(app)
     app.extensions["settings"] = settings
 
-    init_logs(settings.log_level)
+    init_logs(settings.log_level, sys.stdout if _is_serving() else sys.stderr)
     init_database(app, settings)
     init_access(app, settings)
     init_authentication(app, settings)

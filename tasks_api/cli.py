@@ -1,5 +1,6 @@
 """flask db ...: the operator's commands for the database. Those for people are in auth/cli.py."""
 
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -29,8 +30,15 @@ class Commands(AppGroup):
         except migrations.MigrationError as error:
             raise click.ClickException(str(error)) from None
         except SQLAlchemyError as error:
-            settings = ctx.ensure_object(ScriptInfo).load_app().extensions["settings"]
-            raise click.ClickException(diagnosis.explain(error, settings)) from None
+            with ctx.ensure_object(ScriptInfo).load_app().app_context():
+                raise click.ClickException(_not_current() or diagnosis.explain(error, settings)) from None
+
+
+def _not_current() -> str | None:
+    with suppress(SQLAlchemyError):
+        if scripts := migrations.pending(db.engine, settings):
+            return f"the schema is not current ({scripts[0].name}): run '.venv/bin/flask --app wsgi db upgrade'"
+    return None
 
 
 database = Commands("db", help="Check, create, upgrade and seed the database.")
@@ -74,8 +82,8 @@ def seed() -> None:
     """
     if settings.upgrade_on_start:
         migrations.upgrade(db.engine, settings)
-    if migrations.pending(db.engine, settings):
-        raise click.ClickException("the schema is not current: run '.venv/bin/flask --app wsgi db upgrade' first")
+    if reason := _not_current():
+        raise click.ClickException(reason)
     seeded = migrations.seed(db.engine, settings)
     if seeded:
         click.echo(f"Demo login: {DEMO_EMAIL}, password {DEMO_PASSWORD}")

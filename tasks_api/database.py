@@ -10,6 +10,7 @@ import random
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, wraps
@@ -79,10 +80,15 @@ def init_database(app: Flask, values: Settings) -> None:
         raise ConfigError(f"TASKS_DATABASE_URL is of SQL Server, which needs unixODBC: {error}; {advice}") from None
     app.teardown_appcontext(_release)
     with app.app_context():
-        (_prepare_sqlite if values.is_sqlite else _prepare_sqlserver)(db.engine)
+        if values.is_sqlite:
+            _prepare_sqlite(db.engine, values.instance_path)
+            # At the end of the process: whoever closes the file last leaves all of the database in it, and no -wal.
+            weakref.finalize(app, db.engine.dispose)
+        else:
+            _prepare_sqlserver(db.engine)
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, instance: Path) -> None:
     """Set what SQLite needs on every connection, and keep its file to its owner."""
 
     @event.listens_for(engine, "do_connect")
@@ -91,7 +97,7 @@ def _prepare_sqlite(engine: Engine) -> None:
         # to close it once would drop all the locks that this process has on it, and another process would think
         # itself alone.
         try:
-            Path(arguments[0]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            instance.mkdir(mode=0o700, parents=True, exist_ok=True)  # no other folder: its name may be misspelt
             with suppress(FileExistsError):
                 os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with suppress(PermissionError):  # a restored backup has the mode that its copying left

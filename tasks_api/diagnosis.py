@@ -139,7 +139,7 @@ def explain(error: Exception, settings: Settings) -> str:
     reason = sqlserver.message(original)
     url = settings.database_url
     if settings.is_sqlite:
-        return f"the database does not answer: {reason}"
+        return f"the database {settings.database_file} does not answer: {reason}"
     for pattern, advice in _ADVICE:
         if re.search(pattern, str(original), re.IGNORECASE):
             known = {

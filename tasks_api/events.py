@@ -10,7 +10,7 @@ SECURITY_EVENTS = Counter("tasks_security_events", "Security events by kind", ["
 
 
 # What happens every day; everything else is a warning.
-_ORDINARY = {"signed_up", "login_ok", "password_changed", "session_ended"}
+_ORDINARY = {"signed_up", "login_ok", "password_changed", "session_ended", "user_activated"}
 
 
 def security_event(event: str, **facts: object) -> None:

@@ -59,8 +59,9 @@ def on_starting(server: Any) -> None:
             family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
             try:
                 socket.create_server(address, family=family).close()
-            except OSError as error:
-                reason = f"{address[0]}:{address[1]}: {os.strerror(error.errno or 0)}. Choose another with PORT="
+            except (OSError, OverflowError) as error:
+                said = getattr(error, "strerror", None) or error
+                reason = f"{address[0]}:{address[1]}: {said}. Choose another with HOST= or PORT="
                 raise SystemExit(f"tasks-api: cannot listen on {reason}") from None
 
 

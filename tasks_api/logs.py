@@ -1,8 +1,8 @@
 """Log lines: JSON on a pipe, readable on a terminal, each with the id of its request."""
 
 import logging
-import sys
 from logging.config import dictConfig
+from typing import TextIO
 
 from flask import g, has_request_context
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -33,9 +33,9 @@ class OneLine(logging.Formatter):
         return line.replace("\r", "\\r").replace("\n", "\\n")
 
 
-def init_logs(level: str) -> None:
-    """Send everything from ``level`` up to standard output."""
-    readable = sys.stdout.isatty()
+def init_logs(level: str, stream: TextIO) -> None:
+    """Send everything from ``level`` up to ``stream``."""
+    readable = stream.isatty()
     dictConfig(
         {
             "version": 1,
@@ -53,7 +53,7 @@ def init_logs(level: str) -> None:
             "handlers": {
                 "out": {
                     "class": "logging.StreamHandler",
-                    "stream": "ext://sys.stdout",
+                    "stream": stream,
                     "filters": ["request"],
                     "formatter": "readable" if readable else "json",
                 }

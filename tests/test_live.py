@@ -108,30 +108,40 @@ def test_a_worker_that_is_killed_loses_nothing(live: Live) -> None:
     assert live.post("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]}).status_code == 200
 
 
-def test_sigterm_ends_the_service_with_0(tmp_path: Path) -> None:
-    with serving(tmp_path, WORKERS="1") as live:
+def test_sigterm_ends_the_service_with_0_and_the_database_in_one_file(tmp_path: Path) -> None:
+    with serving(tmp_path, WORKERS="2") as live:
+        at_once(8, lambda: live.get("/health/ready"))
+        new_user(live, "last@example.com")
         live.process.send_signal(signal.SIGTERM)
         assert live.process.wait(30) == 0
+    assert list(tmp_path.glob("tasks.db-*")) == []
 
 
-def test_an_occupied_port_gets_a_sentence(live: Live, tmp_path: Path) -> None:
-    address = live.url.removeprefix("http://")
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--config",
-        "tasks_api/gunicorn_conf.py",
-        "--bind",
-        address,
-        "wsgi:app",
-    ]
+def refused(instance: Path, bind: str, **settings: str) -> str:
+    """What gunicorn says when it cannot start."""
+    command = [sys.executable, "-m", "gunicorn", "--config", "tasks_api/gunicorn_conf.py", "--bind", bind, "wsgi:app"]
     result = subprocess.run(
-        command, cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=ROOT,
+        env=environment(instance, **settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
-    assert result.returncode == 1
-    assert "cannot listen on" in result.stderr
+    assert result.returncode != 0
     assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_an_address_that_cannot_be_had_gets_a_sentence(live: Live, tmp_path: Path) -> None:
+    for address in (live.url.removeprefix("http://"), "127.0.0.1:99999", "192.0.2.1:5217"):
+        assert f"tasks-api: cannot listen on {address}: " in refused(tmp_path, address)
+
+
+def test_a_package_that_is_missing_is_said_once_and_stops_the_start(tmp_path: Path) -> None:
+    said = refused(tmp_path, "127.0.0.1:0", RATELIMIT_STORAGE_URI="memcached://localhost:11211", WORKERS="1")
+    assert said.count("TASKS_RATELIMIT_STORAGE_URI needs a package that is not installed") == 1
 
 
 def test_the_story_of_the_examples_is_true(tmp_path: Path) -> None:

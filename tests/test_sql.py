@@ -303,5 +303,5 @@ def test_a_database_that_does_not_answer_gets_a_sentence(tmp_path: Path) -> None
     for command in ("check", "upgrade", "seed"):
         code, text = output(flask(tmp_path, command))
         assert code == 1
-        assert text.startswith("Error: the database does not answer")
+        assert text.startswith(f"Error: the database {tmp_path / 'tasks.db'} does not answer")
         assert "Traceback" not in text

@@ -38,7 +38,9 @@ def list_users() -> None:
 @click.argument("email")
 def activate(email: str) -> None:
     """Let a user in again."""
-    service.set_active(_user(email).id, True)
+    user_id = _user(email).id
+    service.set_active(user_id, True)
+    security_event("user_activated", user_id=user_id)
     click.echo(f"{email} can log in.")
 
 

@@ -53,7 +53,17 @@ def test_a_database_that_does_not_answer_is_one_line(app: Flask, command: Comman
         db.engine.dispose()
     app.extensions["settings"].database_file.write_bytes(b"no database" * 1000)
     said = command(*words, fails=True).splitlines()
-    assert said[-1] == "Error: the database does not answer: file is not a database"
+    assert said[-1].startswith("Error: the database /")
+    assert said[-1].endswith("tasks.db does not answer: file is not a database")
+
+
+@embedded_only
+def test_a_database_without_tables_is_told_what_it_lacks(app: Flask, command: Command) -> None:
+    with app.app_context():
+        db.engine.dispose()
+    for file in app.extensions["settings"].instance_path.glob("tasks.db*"):
+        file.unlink()
+    assert "the schema is not current (001_tasksdb.sql): run" in command("users", "list", fails=True)
 
 
 def test_names_cannot_write_to_the_terminal(person: Callable[[str], Person], command: Command) -> None:
