@@ -160,8 +160,8 @@ class Parser(FlaskParser):
             raise
         except Exception:  # the server's own: chunks that are none, a client that went away
             raise ApiError(problem, "The body could not be read.") from None
-        if req.content_length is None and len(body) >= (req.max_content_length or 0):
-            raise ApiError(TOO_LARGE)  # sent in chunks, and cut off by Werkzeug without a word
+        if len(body) >= (req.max_content_length or 0):
+            raise ApiError(TOO_LARGE)
         if not body:
             if wanted.body_optional:
                 return {}

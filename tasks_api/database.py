@@ -113,6 +113,11 @@ def _prepare_sqlite(engine: Engine, instance: Path) -> None:
             cursor.execute(statement, parameters)
         return True
 
+    @event.listens_for(engine, "handle_error")
+    def judge(context: Any) -> None:
+        if _is_damage(context.original_exception):  # it would remember the pages when the file has long been mended
+            context.is_disconnect = True
+
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -285,6 +290,9 @@ def does_not_answer(error: SQLAlchemyError) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
+    return error.connection_invalidated or _is_damage(error.orig) or sqlserver.is_operators(error.orig)
+
+
+def _is_damage(error: BaseException | None) -> bool:
     # sqlite3 raises the bare DatabaseError for a file that is no database or is damaged.
-    damaged = type(error.orig) is sqlite3.DatabaseError
-    return error.connection_invalidated or damaged or sqlserver.is_operators(error.orig)
+    return type(error) is sqlite3.DatabaseError or "disk I/O error" in str(error)

@@ -41,6 +41,7 @@ keepalive = _settings.keepalive
 max_requests = _settings.max_requests
 max_requests_jitter = max_requests // 10
 worker_tmp_dir = str(_settings.worker_tmp_dir) if _settings.worker_tmp_dir else MEMORY
+sendfile = False  # it waits for ever for a client that does not read, see worker.py
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190

@@ -36,7 +36,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 def init_web(app: Flask, settings: Settings) -> None:
     """Request ids, path folding, proxies, CORS, response headers and the access log."""
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1  # cut off there without a word when it comes in chunks
     app.url_map.merge_slashes = False  # or "//" would be answered with a redirect
     app.before_request(_start)
     app.after_request(_finish)

@@ -1,9 +1,12 @@
 """gunicorn's threaded worker, for clients that are slow or pretend to be."""
 
+import io
 import re
 import socket
+import struct
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -13,6 +16,9 @@ from gunicorn.workers.gthread import ThreadWorker
 from .web import MAX_BODY_BYTES
 
 ARRIVAL_SECONDS = 10  # how long a request may take to arrive
+SEND_SECONDS = 5  # how long a client that does not read may hold a thread; gunicorn tries three times
+DRAIN_SECONDS = 0.1  # how long a thread waits for the rest of a body that was too large
+LINGER_SECONDS = 2  # how long a client may go on sending after its last answer
 # Where patience ends: chunks of one byte each take six, and a head is much smaller. Only the main thread looks.
 _SEEN = memoryview(bytearray(8 * MAX_BODY_BYTES))
 _LOOK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -38,20 +44,59 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             arrived = conn.cfg.is_ssl or _has_arrived(conn)
         except Exception as error:  # of one connection, and no reason to lose the worker
             self.log.debug("Closing connection. %s", error)
-            self.nr_conns -= 1
-            conn.close()
+            self._close(conn)
             return
-        if arrived:
-            conn.deadline, conn.seen, conn.continued = None, 0, False
-            super().enqueue_req(conn)
+        if not arrived:
+            self._wait(conn, conn.deadline, self.on_pending_socket_readable)
             return
-        conn.timeout = conn.deadline
+        conn.deadline, conn.seen, conn.continued = None, 0, False
+        if not conn.initialized:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
+        super().enqueue_req(conn)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Keep the connection, or close it when its client has had time to read the answer.
+
+        gunicorn waits for that in the thread that serves all connections.
+        """
+        if conn.cfg.is_ssl or fs.cancelled() or fs.exception() or fs.result():
+            super().finish_request(conn, fs)
+            return
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            self._wait(conn, time.monotonic() + LINGER_SECONDS, self._linger)
+        except OSError:
+            self._close(conn)
+
+    def _linger(self, conn: Any, sock: socket.socket) -> None:
+        # What is not read when a socket closes resets it, and the client may lose its answer.
+        self.poller.unregister(sock)
+        self.pending_conns.remove(conn)
+        try:
+            more = sock.recv_into(_SEEN)
+        except OSError:
+            more = 0
+        if more:
+            self._wait(conn, conn.timeout, self._linger)
+        else:
+            self._close(conn)
+
+    def _wait(self, conn: Any, deadline: float, then: Callable[[Any, socket.socket], None]) -> None:
+        conn.timeout = deadline
         conn.sock.setblocking(False)
         # In the order of their deadlines, which gunicorn counts on when it closes those whose time has come.
         self.pending_conns.append(conn)
-        if len(self.pending_conns) > 1 and self.pending_conns[-2].timeout > conn.timeout:
+        if len(self.pending_conns) > 1 and self.pending_conns[-2].timeout > deadline:
             self.pending_conns = deque(sorted(self.pending_conns, key=lambda pending: pending.timeout))
-        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        self.poller.register(conn.sock, EVENT_READ, partial(then, conn))
+
+    def _close(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        # All of the request is here, unless it was too large. gunicorn gives the rest five seconds of the thread.
+        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
 
 
 def _has_arrived(conn: Any) -> bool:
@@ -66,14 +111,19 @@ def _has_arrived(conn: Any) -> bool:
     except BlockingIOError:
         size = 0
     else:
-        if size == (conn.seen if deadline else 0):  # the end of what the client sends is readable too
+        if not size:  # the end of what the client sends is readable too
             if deadline:
                 raise ConnectionError("the client sends no more")
             return True
-    if size >= len(_SEEN):
-        raise ConnectionError("the request does not end")
+        if deadline and size == conn.seen:  # readable without more: the kernel has no room for it, or it is the end
+            conn.init()
+            conn.parser.unreader.buf.seek(0, io.SEEK_END)
+            conn.parser.unreader.buf.write(conn.sock.recv(size))
+            size = 0
     # Some of it may have come with the last request.
     begun = (conn.parser.unreader.buf.getvalue() if conn.parser else b"") + bytes(_SEEN[:size])
+    if len(begun) >= len(_SEEN):
+        raise ConnectionError("the request does not end")
     if is_whole(begun):
         if deadline:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

@@ -1,5 +1,6 @@
 """What is hoped never to be needed, rehearsed: an upgrade under load, a restored backup, lost keys."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -129,3 +130,22 @@ def test_one_lost_key_costs_what_it_made(tmp_path: Path) -> None:
         assert live.get("/api/tasks", tokens["accessToken"]).status_code == 401
         renewed = refresh(live, tokens["refreshToken"]).json()  # nobody has to sign in
         assert live.get("/api/tasks", renewed["accessToken"]).status_code == 200
+
+
+def test_a_damaged_file_that_is_mended_in_place_is_used_again(tmp_path: Path) -> None:
+    with serving(tmp_path, WORKERS="1") as live:
+        tokens = new_user(live, "mended@example.com")
+        file = tmp_path / "tasks.db"
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        whole = file.read_bytes()
+        with file.open("r+b") as raw:
+            raw.write(os.urandom(len(whole)))
+        for _ in range(8):
+            assert live.get("/api/tasks", tokens["accessToken"]).status_code == 503
+        assert live.get("/health/ready").status_code == 503
+        with file.open("r+b") as raw:
+            raw.write(whole)
+        assert live.get("/health/ready").status_code == 200
+        assert {live.get("/api/tasks", tokens["accessToken"]).status_code for _ in range(8)} == {200}
+        assert live.post("/api/tasks", {"name": "x"}, tokens["accessToken"]).status_code == 201

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import requests
 
 from tasks_api.web import MAX_BODY_BYTES
-from tasks_api.worker import ARRIVAL_SECONDS, Worker, is_whole
+from tasks_api.worker import ARRIVAL_SECONDS, SEND_SECONDS, Worker, is_whole
 
 from .conftest import Live, serving
 
@@ -83,6 +84,7 @@ def test_trouble_with_one_connection_does_not_end_the_worker() -> None:
             self.closed = True
 
     worker: Any = SimpleNamespace(nr_conns=1, log=logging.getLogger("test"))
+    worker._close = partial(Worker._close, worker)
     gone = Gone()
     Worker.enqueue_req(worker, gone)
     assert gone.closed
@@ -192,4 +194,47 @@ def test_bodies_of_any_size_are_answered(one: Live, size: int, status: int, chun
     except requests.ConnectionError:  # hung up on while still sending
         assert status == 413
         return
-    assert answer.status_code == (413 if chunked and size == MAX_BODY_BYTES else status)
+    assert answer.status_code == status
+
+
+def test_a_body_in_the_smallest_chunks_is_read(one: Live) -> None:
+    body = b'{"email": "nobody@example.com", "password": "x"}'.ljust(MAX_BODY_BYTES)
+    with connect(one) as client:
+        client.sendall(b"POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+        client.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
+        client.sendall(b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
+        assert answered(client, b"L02").startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 70000\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"BAD\r\n\r\n",
+    ],
+)
+def test_clients_that_stay_after_their_answer_hold_up_nobody(one: Live, sent: bytes) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(one)) for _ in range(12)]
+        for client in clients:
+            client.sendall(sent)
+        began = time.monotonic()
+        assert one.get("/health/live").ok
+        assert time.monotonic() - began < 1.5
+        for client in clients:
+            assert answered(client, b"HTTP/1.1 ")
+
+
+def test_clients_that_do_not_read_their_answers_hold_up_nobody_for_long(one: Live) -> None:
+    with ExitStack() as stack:
+        for _ in range(2):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", int(one.url.rpartition(":")[2])))
+            client.sendall(b"GET /swagger/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 12)
+        time.sleep(1)
+        began = time.monotonic()
+        assert requests.get(f"{one.url}/health/live", timeout=60).ok
+        assert time.monotonic() - began < 4 * SEND_SECONDS
