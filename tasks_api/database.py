@@ -295,4 +295,4 @@ def does_not_answer(error: SQLAlchemyError) -> bool:
 
 def _is_damage(error: BaseException | None) -> bool:
     # sqlite3 raises the bare DatabaseError for a file that is no database or is damaged.
-    return type(error) is sqlite3.DatabaseError or "disk I/O error" in str(error)
+    return type(error) is sqlite3.DatabaseError
