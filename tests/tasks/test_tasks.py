@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from flask import Flask
+from sqlalchemy import text
 
-from ..conftest import Person, problem
+from tasks_api.database import execute
+
+from ..conftest import Person, embedded_only, problem
 
 
 def add(person: Person, name: str = "Buy milk", **more: Any) -> int:
@@ -219,3 +223,11 @@ def test_a_page_is_read_with_top_on_sql_server() -> None:
 
     for completed in (None, True, False):
         assert str(_page(completed, 21).compile(dialect=mssql.dialect())).startswith("SELECT TOP ")
+
+
+@embedded_only
+def test_a_day_that_a_hand_wrote_is_its_midnight(app: Flask, anna: Person) -> None:
+    add(anna)
+    with app.app_context():
+        execute(text("UPDATE Task SET TS = '2026-03-04'"))
+    assert anna.call("GET", "/api/tasks").get_json()[0]["ts"] == "2026-03-04T00:00:00Z"
