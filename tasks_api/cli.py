@@ -6,7 +6,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from . import diagnosis, migrations
 from .config import settings
@@ -31,7 +31,9 @@ class Commands(AppGroup):
             raise click.ClickException(str(error)) from None
         except SQLAlchemyError as error:
             with ctx.ensure_object(ScriptInfo).load_app().app_context():
-                raise click.ClickException(_not_current() or diagnosis.explain(error, settings)) from None
+                # A server that does not answer is not asked again: that would take as long once more.
+                asked = settings.is_sqlite or isinstance(error, ProgrammingError)
+                raise click.ClickException((asked and _not_current()) or diagnosis.explain(error, settings)) from None
 
 
 def _not_current() -> str | None:

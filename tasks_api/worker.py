@@ -22,6 +22,7 @@ LINGER_SECONDS = 2  # how long a client may go on sending after its last answer
 # Where patience ends: chunks of one byte each take six, and a head is much smaller. Only the main thread looks.
 _SEEN = memoryview(bytearray(8 * MAX_BODY_BYTES))
 _LOOK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+_SEND_LIMIT = struct.pack("ll", SEND_SECONDS, 0)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,10})[ \t]*\r\n", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)[^\r\n]*\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
@@ -50,8 +51,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._wait(conn, conn.deadline, self.on_pending_socket_readable)
             return
         conn.deadline, conn.seen, conn.continued = None, 0, False
-        if not conn.initialized:
-            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_LIMIT)
         super().enqueue_req(conn)
 
     def finish_request(self, conn: Any, fs: Any) -> None:
