@@ -10,7 +10,6 @@ import random
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, wraps
@@ -82,8 +81,6 @@ def init_database(app: Flask, values: Settings) -> None:
     with app.app_context():
         if values.is_sqlite:
             _prepare_sqlite(db.engine, values.instance_path)
-            # At the end of the process: whoever closes the file last leaves all of the database in it, and no -wal.
-            weakref.finalize(app, db.engine.dispose)
         else:
             _prepare_sqlserver(db.engine)
 

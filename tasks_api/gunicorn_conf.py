@@ -5,7 +5,9 @@ import gc
 import os
 import shutil
 import socket
+import sqlite3
 import tempfile
+from contextlib import closing, suppress
 from typing import Any
 
 # In memory: a disk that is full shall not end a worker.
@@ -86,3 +88,10 @@ def child_exit(_server: Any, worker: Any) -> None:
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    """Leave the embedded database in one file: of two workers that close it at once each leaves that to the other."""
+    if _settings.is_sqlite and _settings.database_file.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(_settings.database_file)) as last:
+            last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
