@@ -246,7 +246,7 @@ def serving(
 
 
 def _wait_until_up(live: Live) -> None:
-    for _ in range(200):
+    for _ in range(600):
         try:
             if live.get("/health/live").status_code == 200:
                 return

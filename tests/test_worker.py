@@ -139,7 +139,7 @@ def test_slow_clients_starve_nobody_and_are_hung_up_on(one: Live) -> None:
                 client.sendall(b"x")
             asked = time.monotonic()
             assert one.get("/health/ready").status_code == 200
-            assert time.monotonic() - asked < 2
+            assert time.monotonic() - asked < 4
             time.sleep(0.5)
         for client in slow:
             try:
@@ -222,7 +222,7 @@ def test_clients_that_stay_after_their_answer_hold_up_nobody(one: Live, sent: by
             client.sendall(sent)
         began = time.monotonic()
         assert one.get("/health/live").ok
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 4
         for client in clients:
             assert answered(client, b"HTTP/1.1 ")
 
