@@ -7,14 +7,15 @@ directory, or NAME in ``instance/settings.cfg`` (Python syntax, as in Flask). Th
 
 import os
 import re
+import runpy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import limits
 from dotenv import dotenv_values
-from flask import Config, current_app
+from flask import current_app
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
@@ -283,7 +284,7 @@ class Settings:
             environ = {name: text for name, text in dotenv_values(".env").items() if text is not None} | os.environ
         instance = (instance_path or Path(environ.get("TASKS_INSTANCE_PATH") or ROOT / "instance")).absolute()
         values = _read_file(instance / "settings.cfg") | _read_environment(environ)
-        table = {item.name: item for item in fields(cls) if item.metadata}
+        table = _table()
         known: dict[str, Any] = {name: item.default for name, item in table.items()}
         for name, (shown, value) in values.items():
             if name not in table:
@@ -298,6 +299,10 @@ class Settings:
         return cls(instance_path=instance, **_complete(known, instance))
 
 
+def _table() -> dict[str, Field[Any]]:
+    return {item.name: item for item in fields(Settings) if item.metadata}
+
+
 def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, object]]:
     return {
         name.removeprefix(PREFIX).lower(): (name, value)
@@ -307,12 +312,14 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, object
 
 
 def _read_file(path: Path) -> dict[str, tuple[str, object]]:
-    config = Config(path.parent)
     try:
-        config.from_pyfile(path.name, silent=True)
+        names = runpy.run_path(str(path)) if path.exists() else {}
     except Exception as error:
         raise ConfigError(f"{path} cannot be read: {type(error).__name__}: {error}".replace("\n", " ")) from None
-    return {name.lower(): (f"{name} in {path}", value) for name, value in config.items()}
+    for name in names:
+        if not name.isupper() and name.lower() in _table():
+            raise ConfigError(f"{name} in {path} must be written {name.upper()}")
+    return {name.lower(): (f"{name} in {path}", value) for name, value in names.items() if name.isupper()}
 
 
 def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
@@ -333,12 +340,10 @@ def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
 
 def markdown_table() -> str:
     """The settings as the table in README; a test holds the two together."""
-    shown = [
-        (item.name.upper(), item.metadata["shown"], item.metadata["meaning"])
-        for item in fields(Settings)
-        if item.metadata
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {item.metadata['shown']} | {item.metadata['meaning']} |"
+        for name, item in _table().items()
     ]
-    rows = [f"| `{PREFIX}{name}` | {default} | {meaning} |" for name, default, meaning in shown]
     return "\n".join(["| setting | default | meaning |", "| --- | --- | --- |", *rows])
 
 

@@ -74,7 +74,7 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["MAX_SESIONS = 5", "MAX_SESSIONS = True", "MAX_SESSIONS =", "MAX_SESSIONS = '5 or so'"]
+    "text", ["MAX_SESIONS = 5", "MAX_SESSIONS = True", "MAX_SESSIONS =", "MAX_SESSIONS = '5 or so'", "max_sessions = 5"]
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "settings.cfg").write_text(text)
