@@ -2,23 +2,30 @@
 
 import atexit
 import gc
+import itertools
 import os
 import shutil
 import socket
 import sqlite3
+import sys
 import tempfile
 from contextlib import closing, suppress
 from typing import Any
 
+from prometheus_client import multiprocess, values
+
 # In memory: a disk that is full shall not end a worker.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
-# Before anything imports prometheus_client, which decides then whether workers share their counts. That is why
-# this file is named by its path: as a module of the package it would be imported after the package.
-if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+# Before anything of the service is imported, for then its counts are made. That is why this file is named by its
+# path: as a module of the package it would be imported after the package. A reload executes it once more.
+if "tasks_api" not in sys.modules:
     _folder = tempfile.mkdtemp(prefix="tasks-api-metrics-", dir=MEMORY)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _folder
     _owner = os.getpid()
+    # A worker counts under the number of its place, and whoever takes the place goes on where the last one stopped:
+    # under process ids each worker that ever was would leave its files in memory.
+    os.environ |= {"PROMETHEUS_MULTIPROC_DIR": _folder, "WORKER_PLACE": "0"}
+    values.ValueClass = values.MultiProcessValue(lambda: os.environ["WORKER_PLACE"])
 
     @atexit.register
     def _clean_up() -> None:
@@ -77,6 +84,17 @@ def when_ready(server: Any) -> None:
         print(f"Tasks API: {scheme}://{name}:{port}{swagger}", flush=True)
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker a place that no other has."""
+    taken = {other.place for other in server.WORKERS.values()}
+    worker.place = next(place for place in itertools.count(1) if place not in taken)
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """Count under the worker's place."""
+    os.environ["WORKER_PLACE"] = str(worker.place)
+
+
 def post_worker_init(_worker: Any) -> None:
     """Leave what was made at the start out of garbage collection: a full one stops all threads for 40 ms."""
     gc.collect()
@@ -85,9 +103,7 @@ def post_worker_init(_worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget the live gauges of a worker that is gone."""
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.place)
 
 
 def on_exit(_server: Any) -> None:

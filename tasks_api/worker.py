@@ -39,6 +39,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     pending_conns: deque[Any]
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept connections, or no more of them.
+
+        At the end those that the kernel has accepted are taken first: to close the listener would reset them.
+        """
+        super().set_accept_enabled(enabled)
+        if not (enabled or self.alive):
+            for listener in self.sockets:
+                for _ in range(self.cfg.backlog):
+                    self.accept(listener)
+                listener.close()
+
     def enqueue_req(self, conn: Any) -> None:
         """Submit the connection's request to a thread, or wait for the rest of it."""
         try:

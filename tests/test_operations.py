@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -49,6 +50,19 @@ def test_a_worker_is_replaced_after_its_requests_and_nobody_notices(tmp_path: Pa
         for _ in range(10):
             assert Counter(each.status_code for each in at_once(20, lambda: live.get("/health/ready"))) == {200: 20}
         assert before.isdisjoint(workers(live))
+
+
+def test_what_the_kernel_has_accepted_is_answered_by_a_worker_that_stops(tmp_path: Path) -> None:
+    with serving(tmp_path, WORKERS="1") as live, ThreadPoolExecutor(20) as pool:
+        (worker,) = workers(live)
+        os.kill(worker, signal.SIGSTOP)
+        answers = [pool.submit(lambda: live.get("/health/live")) for _ in range(20)]
+        time.sleep(0.5)
+        live.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        os.kill(worker, signal.SIGCONT)
+        assert Counter(answer.result().status_code for answer in answers) == {200: 20}
+        assert live.process.wait(30) == 0
 
 
 def test_workers_that_are_killed_under_load_lose_no_answered_write_and_no_session(tmp_path: Path) -> None:
@@ -181,6 +195,25 @@ def test_metrics_answer_while_the_database_does_not(app: Flask, anna: Person, tm
     text = app.test_client().get("/metrics").text
     assert "tasks_request_seconds_count" in text
     assert "tasks_sessions" not in text
+
+
+def test_workers_that_are_replaced_leave_their_counts_and_no_files(tmp_path: Path) -> None:
+    with serving(tmp_path, WORKERS="2", MAX_REQUESTS="10") as live:
+        before = set(workers(live))
+        maps = Path(f"/proc/{workers(live)[0]}/maps").read_text()
+        (shared,) = {Path(path).parent for path in re.findall(r"\S+/gauge_\w+\.db", maps)}
+        for _ in range(40):
+            assert live.get("/api/tasks").status_code == 401
+        live.process.send_signal(signal.SIGHUP)
+        time.sleep(2)
+        for _ in range(40):
+            assert live.get("/api/tasks").status_code == 401
+        assert before.isdisjoint(workers(live))
+        lines = live.get("/metrics").text.splitlines()
+        (counted,) = [line for line in lines if line.startswith("tasks_request_seconds_count") and "/api/tasks" in line]
+        assert counted.endswith(" 80.0")
+        kinds = Counter(path.name.rpartition("_")[0] for path in shared.iterdir())
+        assert max(kinds.values()) <= 4 + 1  # two and their successors, and the master has some too
 
 
 def test_a_worker_that_died_in_the_middle_is_not_in_flight_for_ever(tmp_path: Path) -> None:
