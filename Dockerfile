@@ -4,8 +4,8 @@ WORKDIR /app
 COPY constraints.txt setup.cfg pyproject.toml README.md wsgi.py ./
 COPY tasks_api tasks_api
 COPY sql sql
-RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt --editable '.[redis,asymmetric]' \
+RUN python -m venv --without-pip /venv \
+    && pip --python /venv/bin/python install --no-cache-dir --constraint constraints.txt --editable '.[redis,asymmetric]' \
     && /venv/bin/python -m compileall -q tasks_api \
     && chmod -R a+rX /app
 

@@ -69,6 +69,7 @@ def test_nothing_runs_with_more_rights_than_it_needs() -> None:
     assert re.search(r"^USER \d+$", DOCKERFILE, re.MULTILINE)
     for name, service in COMPOSE["services"].items():
         assert service["profiles"], name
+        assert service["restart"] == ("no" if name == "upgrade" else "unless-stopped"), name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
         if service.get("build"):
             assert service["read_only"], name
@@ -103,7 +104,9 @@ def nginx(folder: Path, replicas: list[Live]) -> Iterator[str]:
     port = free_port()
     config = COMPOSE["configs"]["proxy"]["content"].replace("$$", "$")
     servers = "".join(f"server {live.url.removeprefix('http://')};" for live in replicas)
-    config = config.replace(f"server replica:{PORT};", servers).replace("listen 8080", f"listen 127.0.0.1:{port}")
+    config, found = re.subn(rf"server replica:{PORT} resolve .*?;", servers, config)
+    assert found == 1
+    config = config.replace("listen 8080", f"listen 127.0.0.1:{port}")
     paths = "".join(f"{kind}_temp_path {folder};" for kind in ("proxy", "client_body", "fastcgi", "uwsgi", "scgi"))
     user = "user root; " if os.getuid() == 0 else ""  # who can write into the folder
     frame = (
