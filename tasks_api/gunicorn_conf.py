@@ -4,6 +4,7 @@ import atexit
 import gc
 import itertools
 import os
+import resource
 import shutil
 import socket
 import sqlite3
@@ -44,6 +45,9 @@ bind = "127.0.0.1:5217"
 workers = _settings.workers
 worker_class = "tasks_api.worker.Worker"
 threads = _settings.threads
+# No more than there are files for: a worker that cannot accept a connection ends.
+_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+worker_connections = max(2 * threads, min(1000, _files - 4 * threads - 64))
 timeout = _settings.worker_timeout
 graceful_timeout = _settings.graceful_timeout
 keepalive = _settings.keepalive
