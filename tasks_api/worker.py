@@ -84,9 +84,8 @@ class Arrival:
         head = bytes(self.data[: end + 2])
         self._at = self._end = end + 4
         self._chunked = _CHUNKED.search(head) is not None
-        self._expects = b" HTTP/1.1\r\n" in head[: head.find(b"\r\n") + 2] and _EXPECT.search(head) is not None
-        length = _LENGTH.search(head)
-        if length and int(length[1]) <= _MOST:
+        self._expects = _EXPECT.search(head) is not None and head.partition(b"\r\n")[0].endswith(b" HTTP/1.1")
+        if (length := _LENGTH.search(head)) and int(length[1]) <= _MOST:
             self._end += int(length[1])
         return True
 
@@ -167,9 +166,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return False
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
-        # What did not come with the request, or is no body, is not looked for: its connection ends.
-        with suppress(Exception):
+        if conn.cfg.is_ssl:
             return bool(super()._keepalive_after(conn, keepalive))
+        # A body that did not come with its request, or is none, ends the connection.
+        with suppress(Exception):
+            return bool(keepalive and conn.parser.finish_body())
         return False
 
     def finish_request(self, conn: Any, fs: Any) -> None:

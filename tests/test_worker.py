@@ -73,6 +73,7 @@ def test_a_request_is_whole_when_its_body_is(seen: bytes, whole: bool) -> None:
         HEAD + b"Content-Length:" + b" " * 200_000 + b"x\r\n\r\n",
         HEAD + b"Expect:" + b"\t" * 200_000 + b"x\r\n\r\n",
         HEAD + b"Expect: 100-continue\r" * 10_000 + b"\n\r\n",
+        HEAD + b"Expect: 100-continue \r\nExpect: x\r\n" * 6_000 + b"\r\n",
         HEAD + b" HTTP/1.1\r\n" * 20_000 + b"\r\n",
         b"\r" * 200_000,
     ],
