@@ -121,7 +121,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().set_accept_enabled(enabled)
         if not (enabled or self.alive):
             for listener in self.sockets:
-                for _ in range(self.cfg.backlog):
+                for _ in range(self.worker_connections - self.nr_conns):
                     self.accept(listener)
                 listener.close()
 
@@ -142,12 +142,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _more(self, conn: Any, client: socket.socket) -> None:
         try:
-            if conn.arrival.take(client):
-                self._wait_no_more(conn)
-                self._submit(conn)
+            if not conn.arrival.take(client):
+                return
         except OSError:
             self._wait_no_more(conn)
             self._close(conn)
+            return
+        self._wait_no_more(conn)
+        self._submit(conn)
 
     def _submit(self, conn: Any) -> None:
         conn.init()
