@@ -10,9 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
-from typing import Any, NoReturn
+from typing import Any
 
 from gunicorn.http.errors import NoMoreData
+from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import ThreadWorker
 
 from .web import MAX_BODY_BYTES
@@ -20,15 +21,16 @@ from .web import MAX_BODY_BYTES
 ARRIVAL_SECONDS = 10  # how long a request may take to arrive
 SEND_SECONDS = 5  # how long a client may take for a piece of its answer
 LINGER_SECONDS = 2  # how long a client may go on sending after its last answer
-MAX_BYTES = 4 * MAX_BODY_BYTES  # of a request on the line: chunks of one byte take six
+MAX_BYTES = 2 * MAX_BODY_BYTES  # of a request on the line, with its head and what chunks cost
+CHUNK_LINE = 8190  # gunicorn's own limit
 # What a body may have before the service refuses it; gunicorn reads chunked ones 1,024 bytes ahead.
 _MOST, _MOST_CHUNKED = MAX_BODY_BYTES + 1, MAX_BODY_BYTES + 1 + 1024
 
 # Possessive, or what matches nothing would be tried in as many ways as it has characters.
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+0*+(\d{1,10}+)[ \t]*+\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+0*+(\d{1,18}+)[ \t]*+\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*+100-continue[ \t]*+\r\n", re.IGNORECASE)
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16}+)[^\r\n]{0,255}+\r\n")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16}+)[^\r\n]{0,%d}+\r\n" % CHUNK_LINE)
 
 
 class Arrival:
@@ -39,11 +41,13 @@ class Arrival:
 
     def __init__(self, begun: bytes) -> None:
         self.data = bytearray(begun)
+        self.is_cut = False  # it goes on, and what goes on is not wanted
         self.deadline = time.monotonic() + ARRIVAL_SECONDS
         self._at = 0  # up to here it is known
         self._end = 0  # where the request ends; 0: its head does not yet
         self._chunked = False
         self._decoded = 0  # bytes in the chunks up to there
+        self._trailers = 0  # up to here they do not end
         self._expects = False
 
     def take(self, client: socket.socket) -> bool:
@@ -85,8 +89,10 @@ class Arrival:
         self._at = self._end = end + 4
         self._chunked = _CHUNKED.search(head) is not None
         self._expects = _EXPECT.search(head) is not None and head.partition(b"\r\n")[0].endswith(b" HTTP/1.1")
-        if (length := _LENGTH.search(head)) and int(length[1]) <= _MOST:
-            self._end += int(length[1])
+        length = _LENGTH.search(head)
+        size = int(length[1]) if length else 0
+        self.is_cut = size > _MOST
+        self._end += 0 if self.is_cut else size
         return True
 
     def _chunks_end(self) -> bool:
@@ -94,14 +100,39 @@ class Arrival:
             size = int(chunk[1], 16)
             come = len(self.data) - chunk.end()
             if not size:  # with trailers, or without
-                return self.data.startswith(b"\r\n", chunk.end()) or self.data.find(b"\r\n\r\n", chunk.end()) >= 0
+                known, self._trailers = max(chunk.end(), self._trailers - 3), len(self.data)
+                return self.data.startswith(b"\r\n", chunk.end()) or self.data.find(b"\r\n\r\n", known) >= 0
             if self._decoded + min(size, come) > _MOST_CHUNKED:
+                self.is_cut = True
                 return True
             if come < size + 2:
                 return False
             self._decoded += size
             self._at = chunk.end() + size + 2
-        return self.data.find(b"\r\n", self._at) >= 0  # a line that begins no chunk
+        line = self.data[self._at : self._at + CHUNK_LINE]  # that begins no chunk
+        return len(line) == CHUNK_LINE or b"\r\n" in line
+
+
+class Arrived(Unreader):  # type: ignore[misc]
+    """Gives gunicorn's parser what has arrived, and no more: a thread never waits for a client."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        super().__init__()
+        self._rest = io.BytesIO(data)
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """The next piece. Small ones: the parser copies the rest of a piece with each chunk in it.
+
+        Raises:
+            NoMoreData: there is none, and the request is not what it says.
+        """
+        if piece := self._rest.read(max(size_hint or 0, 8192)):
+            return piece
+        raise NoMoreData
+
+    def take_buffered(self) -> bytes:
+        """All that no request has taken."""
+        return bytes(super().take_buffered() + self._rest.read())
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -112,6 +143,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """
 
     pending_conns: deque[Any]
+    sockets: list[Any]
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept connections, or no more of them.
@@ -124,6 +156,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 for _ in range(self.worker_connections - self.nr_conns):
                     self.accept(listener)
                 listener.close()
+            self.sockets = []
 
     def enqueue_req(self, conn: Any) -> None:
         """Submit the connection's request to a thread, or wait for the rest of it."""
@@ -153,15 +186,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _submit(self, conn: Any) -> None:
         conn.init()
-        unreader = conn.parser.unreader
-        unreader.buf = io.BytesIO()
-        unreader.buf.write(conn.arrival.data)
-        unreader.chunk = _no_more
+        conn.parser.unreader = Arrived(conn.arrival.data)
         super().enqueue_req(conn)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Answer, and hang up on a client that does not read."""
         conn.sock.settimeout(SEND_SECONDS)
+        if not conn.cfg.is_ssl:
+            req._expected_100_continue = False  # it was told already, or its body is not wanted
+            if conn.arrival.is_cut:
+                req.force_close()
         try:
             return bool(super().handle_request(req, conn))
         except TimeoutError:
@@ -172,7 +206,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return bool(super()._keepalive_after(conn, keepalive))
         # A body that did not come with its request, or is none, ends the connection.
         with suppress(Exception):
-            return bool(keepalive and conn.parser.finish_body())
+            if keepalive and conn.parser.finish_body():
+                conn.parser.unreader.unread(conn.parser.unreader.take_buffered())  # to where gunicorn looks for it
+                return True
         return False
 
     def finish_request(self, conn: Any, fs: Any) -> None:
@@ -200,9 +236,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _wait(self, conn: Any, deadline: float, then: Callable[[Any, socket.socket], None]) -> None:
         conn.timeout = deadline
+        self.poller.register(conn.sock, EVENT_READ, partial(then, conn))
         # In the order of their deadlines, which gunicorn counts on when it closes those whose time has come.
         insort(self.pending_conns, conn, key=lambda pending: pending.timeout)
-        self.poller.register(conn.sock, EVENT_READ, partial(then, conn))
 
     def _wait_no_more(self, conn: Any) -> None:
         self.pending_conns.remove(conn)
@@ -211,7 +247,3 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _close(self, conn: Any) -> None:
         self.nr_conns -= 1
         conn.close()
-
-
-def _no_more(_size: int | None = None) -> NoReturn:
-    raise NoMoreData
