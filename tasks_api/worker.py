@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from operator import attrgetter
 from selectors import EVENT_READ
 from typing import Any
 
@@ -31,6 +32,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*+0*+(\d{1,18}+)[ \t]*+\r\n", re
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*+100-continue[ \t]*+\r\n", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16}+)[^\r\n]{0,%d}+\r\n" % CHUNK_LINE)
+_DEADLINE = attrgetter("timeout")
 
 
 class Arrival:
@@ -158,6 +160,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 listener.close()
             self.sockets = []
 
+    def _cap_keepalive(self, deadline: float) -> None:
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:  # on which no request has begun
+            if not (conn.cfg.is_ssl or conn.arrival.data):
+                conn.timeout = min(conn.timeout, deadline)
+        self.pending_conns = deque(sorted(self.pending_conns, key=_DEADLINE))
+
     def enqueue_req(self, conn: Any) -> None:
         """Submit the connection's request to a thread, or wait for the rest of it."""
         if conn.cfg.is_ssl:
@@ -238,7 +247,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.timeout = deadline
         self.poller.register(conn.sock, EVENT_READ, partial(then, conn))
         # In the order of their deadlines, which gunicorn counts on when it closes those whose time has come.
-        insort(self.pending_conns, conn, key=lambda pending: pending.timeout)
+        insort(self.pending_conns, conn, key=_DEADLINE)
 
     def _wait_no_more(self, conn: Any) -> None:
         self.pending_conns.remove(conn)

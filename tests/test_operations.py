@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -20,6 +21,7 @@ from sqlalchemy import event, text
 
 from tasks_api.database import LOCK_SECONDS, db, fetch_one
 from tasks_api.web import _TRACEPARENT
+from tasks_api.worker import ARRIVAL_SECONDS
 
 from .conftest import Live, MakeApp, Person, embedded_only, problem, serving
 from .test_live import at_once, log_in, new_user
@@ -50,6 +52,17 @@ def test_a_worker_is_replaced_after_its_requests_and_nobody_notices(tmp_path: Pa
         for _ in range(10):
             assert Counter(each.status_code for each in at_once(20, lambda: live.get("/health/ready"))) == {200: 20}
         assert before.isdisjoint(workers(live))
+
+
+def test_a_connection_without_a_request_holds_up_no_stop(tmp_path: Path) -> None:
+    with serving(tmp_path, WORKERS="1") as live:
+        host, port = live.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))):
+            time.sleep(0.5)
+            began = time.monotonic()
+            live.process.send_signal(signal.SIGTERM)
+            assert live.process.wait(30) == 0
+            assert time.monotonic() - began < ARRIVAL_SECONDS - 3
 
 
 def test_what_the_kernel_has_accepted_is_answered_by_a_worker_that_stops(tmp_path: Path) -> None:
