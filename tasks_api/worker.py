@@ -115,7 +115,7 @@ class Arrival:
         return len(line) == CHUNK_LINE or b"\r\n" in line
 
 
-class Arrived(Unreader):  # type: ignore[misc]
+class ArrivalUnreader(Unreader):  # type: ignore[misc]
     """Gives gunicorn's parser what has arrived, and no more: a thread never waits for a client."""
 
     def __init__(self, data: bytes | bytearray) -> None:
@@ -195,7 +195,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _submit(self, conn: Any) -> None:
         conn.init()
-        conn.parser.unreader = Arrived(conn.arrival.data)
+        conn.parser.unreader = ArrivalUnreader(conn.arrival.data)
         super().enqueue_req(conn)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
