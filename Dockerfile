@@ -1,7 +1,7 @@
 # The service in an image: docker build --tag tasks-api .   Settings come from the environment, see README.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /app
-COPY constraints.txt setup.cfg pyproject.toml README.md wsgi.py ./
+COPY constraints.txt setup.cfg pyproject.toml README.md wsgi.py gunicorn.conf.py ./
 COPY tasks_api tasks_api
 COPY sql sql
 RUN python -m venv --without-pip /venv \
@@ -27,4 +27,4 @@ VOLUME /app/instance
 EXPOSE 5217
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5217/health/ready', timeout=4)"]
-CMD ["gunicorn", "--config", "tasks_api/gunicorn_conf.py", "--bind", "0.0.0.0:5217", "wsgi:app"]
+CMD ["gunicorn", "--bind", "0.0.0.0:5217", "wsgi:app"]

@@ -9,11 +9,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # compose.yaml: where its server is, and how to get in.
 COMPOSE ?= docker compose --env-file $(SECRETS)
 PROFILE ?= sqlite
+PROXY := $(COMPOSE) exec proxy sh -c
+PROXY_CONF := /etc/nginx/conf.d/default.conf
 export SQLSERVER_PORT ?= 1433
 SQLSERVER ?= mssql://sa:$$MSSQL_SA_PASSWORD@127.0.0.1:$(SQLSERVER_PORT)/TasksDb?TrustServerCertificate=yes
 SECRETS := instance/compose.env
 
-.PHONY: help run serve install seed test lint test-postman bench fuzz audit format clean up down sqlserver run-sqlserver test-sqlserver
+.PHONY: help run serve install seed test lint test-postman bench fuzz audit format clean up rollout down sqlserver run-sqlserver test-sqlserver
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -23,13 +25,13 @@ run: install seed serve  ## install, create and seed the database, serve on http
 
 serve: install  ## serve, without demo data
 	$(if $(CERT)$(KEY),@test -r "$(CERT)" -a -r "$(KEY)" || { echo "CERT= and KEY= must name files that can be read"; exit 1; })
-	@exec $(BIN)/gunicorn --config tasks_api/gunicorn_conf.py --bind "$(HOST):$(PORT)" $(TLS) wsgi:app
+	@exec $(BIN)/gunicorn --bind "$(if $(findstring :,$(HOST)),[$(HOST)],$(HOST)):$(PORT)" $(TLS) wsgi:app
 
 install: $(VENV)/.installed  ## make the virtual environment with what the service needs (EXTRAS=redis,asymmetric)
 	$(if $(EXTRAS),@$(PIP) --constraint constraints.txt --editable '.[$(EXTRAS)]')
 
 seed: install  ## create the embedded database if need be, add demo data if it has no users
-	@$(BIN)/flask --app wsgi db seed
+	@$(BIN)/flask --app tasks_api db seed
 
 test: $(VENV)/.installed-test lint  ## lint, types and all tests
 	@$(BIN)/python -m pytest --cov --cov-report=term
@@ -44,13 +46,13 @@ lint: $(VENV)/.installed-test  ## lint, format check and types
 
 test-postman: $(VENV)/.installed-test  ## the Postman collection, run by newman (needs Node.js)
 	@npm ci --silent --no-fund --no-audit --prefix examples/postman
-	@$(BIN)/python -m pytest tests/test_postman.py
+	@$(BIN)/python -m pytest tests/examples/test_postman.py
 
 bench: $(VENV)/.installed-test  ## beside a bare floor and the tutorial's algorithm, in ratios (needs wrk; some ten minutes)
 	@$(BIN)/python -m benchmarks
 
 fuzz: $(VENV)/.installed-test  ## many more requests and histories than make test has
-	@TASKS_TEST_FUZZ_EXAMPLES=1000 TASKS_TEST_HISTORIES=2000 $(BIN)/python -m pytest tests/test_fuzz.py tests/auth/test_histories.py
+	@TASKS_TEST_FUZZ_EXAMPLES=1000 TASKS_TEST_HISTORIES=2000 $(BIN)/python -m pytest tests/web/test_fuzz.py tests/auth/test_histories.py
 
 audit: $(VENV)/.installed-test  ## known weaknesses of the packages (asks PyPI); weaknesses of the code are make lint's
 	@$(PIP) --constraint constraints.txt --editable '.[audit]'
@@ -62,13 +64,20 @@ format: $(VENV)/.installed-test  ## format the code
 
 run-sqlserver: install sqlserver  ## the same as run, on Microsoft's SQL Server in Docker
 	@set -a && . ./$(SECRETS) && TASKS_DATABASE_URL="$(SQLSERVER)" \
-		&& $(BIN)/flask --app wsgi db create && $(BIN)/flask --app wsgi db upgrade && exec $(MAKE) --no-print-directory run
+		&& $(BIN)/flask --app tasks_api db create && $(BIN)/flask --app tasks_api db upgrade && exec $(MAKE) --no-print-directory run
 
 test-sqlserver: $(VENV)/.installed-test sqlserver  ## all tests on Microsoft's SQL Server in Docker
 	@. ./$(SECRETS) && TASKS_TEST_DATABASE_URL="$(SQLSERVER)" $(BIN)/python -m pytest
 
 up: $(SECRETS)  ## run in Docker on http://localhost:5217 (PROFILE=sqlite, sqlserver or replicas)
 	@$(COMPOSE) --profile $(PROFILE) up --build --detach --wait
+
+rollout: $(SECRETS)  ## replace the replicas by new ones, one after the other; no request is lost
+	@for n in 1 2; do \
+		$(PROXY) "sed -i 's/\(server replica-$$n:.*\);/\1 down;/' $(PROXY_CONF) && nginx -s reload" && sleep 2 \
+		&& $(COMPOSE) --profile replicas up --build --detach --no-deps --wait replica-$$n \
+		&& $(PROXY) "sed -i 's/ down;/;/' $(PROXY_CONF) && nginx -s reload" || exit 1; \
+	done
 
 down: $(SECRETS)  ## end what up and run-sqlserver started; the data stays
 	@$(COMPOSE) --profile '*' down

@@ -25,10 +25,10 @@ from typing import Any
 
 import requests
 
-from tasks_api import create_app
+from tasks_api import create_service
 from tasks_api.config import Settings
-from tasks_api.database import db
-from tests.conftest import PASSWORD, Live, serving
+from tasks_api.database.engine import db
+from tests.live import PASSWORD, Live, serving
 
 ROUTES = ("health", "list", "add", "refresh", "login")
 TASKS_A_USER = 20
@@ -54,8 +54,18 @@ class Served:
     def drive(self, route: str, count: int, seconds: float) -> None:
         """Have ``count`` clients log in and then send requests for ``seconds``, each as fast as it gets answers."""
         clients = self.folder / "clients"
-        clients.write_text("\n".join(self.log_in(f"bench{number}@example.com") for number in range(count)))
-        command = ["wrk", "--threads", str(count), "--connections", str(count), "--duration", f"{seconds:g}s"]
+        clients.write_text(
+            "\n".join(self.log_in(f"bench{number}@example.com") for number in range(count))
+        )
+        command = [
+            "wrk",
+            "--threads",
+            str(count),
+            "--connections",
+            str(count),
+            "--duration",
+            f"{seconds:g}s",
+        ]
         before = self.processor_seconds()
         done = subprocess.run(
             [*command, "--timeout", "10s", "--script", str(SCRIPT), self.live.url, "--", route, str(clients)],
@@ -71,8 +81,15 @@ class Served:
     def log_in(self, email: str) -> str:
         """A line of the script's file."""
         body = {"email": email, "password": PASSWORD}
-        tokens: dict[str, Any] = requests.post(f"{self.live.url}/api/users/login", json=body, timeout=30).json()
-        return "\t".join([*body.values(), *(str(tokens[name]) for name in ("userId", "accessToken", "refreshToken"))])
+        tokens: dict[str, Any] = requests.post(
+            f"{self.live.url}/api/users/login", json=body, timeout=30
+        ).json()
+        return "\t".join(
+            [
+                *body.values(),
+                *(str(tokens[name]) for name in ("userId", "accessToken", "refreshToken")),
+            ]
+        )
 
     def figure(self, route: str, name: str) -> float:
         """The median over the rounds."""
@@ -86,25 +103,39 @@ class Served:
 
     def processor_seconds(self) -> float:
         """What all processes have used so far."""
-        ticks = (sum(map(int, (each / "stat").read_text().split()[13:15])) for each in self.processes())
+        ticks = (
+            sum(map(int, (each / "stat").read_text().split()[13:15])) for each in self.processes()
+        )
         return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
         """What all processes hold in MB, shared pages counted once."""
         maps = "".join((each / "smaps_rollup").read_text() for each in self.processes())
-        return sum(int(line.split()[1]) for line in maps.splitlines() if line.startswith("Pss:")) / 1024
+        return (
+            sum(int(line.split()[1]) for line in maps.splitlines() if line.startswith("Pss:"))
+            / 1024
+        )
 
 
 def make_database(folder: Path, clients: int) -> None:
     """A database with that many users, each with some tasks; the password hashes have full strength."""
     settings = SETTINGS | {"LOG_LEVEL": "ERROR"}
-    app = create_app(Settings.load({f"TASKS_{name}": text for name, text in settings.items()}, folder))
+    app = create_service(
+        Settings.load({f"TASKS_{name}": text for name, text in settings.items()}, folder)
+    )
     anyone = app.test_client()
-    names = {"password": PASSWORD, "confirmPassword": PASSWORD, "firstName": "Bench", "lastName": "Mark"}
+    names = {
+        "password": PASSWORD,
+        "confirmPassword": PASSWORD,
+        "firstName": "Bench",
+        "lastName": "Mark",
+    }
     for number in range(clients):
         email = f"bench{number}@example.com"
         anyone.post("/api/users/signup", json=names | {"email": email})
-        opened = anyone.post("/api/users/login", json={"email": email, "password": PASSWORD}).get_json()
+        opened = anyone.post(
+            "/api/users/login", json={"email": email, "password": PASSWORD}
+        ).get_json()
         for task in range(TASKS_A_USER):
             bearer = {"Authorization": f"Bearer {opened['accessToken']}"}
             anyone.post("/api/tasks", json={"name": f"task number {task}"}, headers=bearer)
@@ -115,7 +146,10 @@ def make_database(folder: Path, clients: int) -> None:
 def grow(file: Path, rows: int) -> None:
     """Add that many tasks and sessions of other users."""
     with closing(sqlite3.connect(file)) as connection, connection:
-        (password, salt), people = connection.execute("SELECT Password, PasswordSalt FROM User").fetchone(), rows // 20
+        (password, salt), people = (
+            connection.execute("SELECT Password, PasswordSalt FROM User").fetchone(),
+            rows // 20,
+        )
         number = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         first = connection.execute("SELECT MAX(Id) FROM User").fetchone()[0]
         connection.execute(
@@ -141,11 +175,15 @@ def served(template: Path, *options: str, application: str = "wsgi:app") -> Iter
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(template, folder / "tasks.db")
-        with serving(folder, *options, application=application, WORKERS=str(os.cpu_count()), **SETTINGS) as live:
+        with serving(
+            folder, *options, application=application, workers=os.cpu_count() or 1, **SETTINGS
+        ) as live:
             yield Served(live, folder)
 
 
-def in_turns(contenders: Sequence[Served], routes: Sequence[str], count: int, seconds: float, rounds: int) -> None:
+def in_turns(
+    contenders: Sequence[Served], routes: Sequence[str], count: int, seconds: float, rounds: int
+) -> None:
     """Measure each route on all of them, one after the other, several times around."""
     for route in routes:
         for turn in range(rounds):
@@ -155,23 +193,33 @@ def in_turns(contenders: Sequence[Served], routes: Sequence[str], count: int, se
 
 def compare(template: Path, arguments: argparse.Namespace) -> None:
     """The service beside the floor and the tutorial's algorithm."""
-    stock = ("--worker-class", "gthread")
     with ExitStack() as stack:
         contenders = [
             stack.enter_context(served(template)),
-            stack.enter_context(served(template, *stock, application="benchmarks.floor:app")),
-            stack.enter_context(served(template, *stock, application="benchmarks.tutorial:app")),
+            stack.enter_context(served(template, application="benchmarks.floor:app")),
+            stack.enter_context(served(template, application="benchmarks.tutorial:app")),
         ]
         in_turns(contenders, arguments.only, arguments.clients, arguments.seconds, arguments.rounds)
-        print("| route | requests/s | of the floor | of the tutorial | p50 ms | p99 ms | max ms | CPU ms a request |")
+        print(
+            "| route | requests/s | of the floor | of the tutorial | p50 ms | p99 ms | max ms | CPU ms a request |"
+        )
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         for route in arguments.only:
             rate, bare, taught = (each.figure(route, "rate") for each in contenders)
-            columns = [f"{rate:,.0f}", f"{rate / bare:.0%} of {bare:,.0f}", f"{rate / taught:.1f} x {taught:,.0f}"]
-            columns += [f"{contenders[0].figure(route, name):,.1f}" for name in ("p50", "p99", "max")]
+            columns = [
+                f"{rate:,.0f}",
+                f"{rate / bare:.0%} of {bare:,.0f}",
+                f"{rate / taught:.1f} x {taught:,.0f}",
+            ]
+            columns += [
+                f"{contenders[0].figure(route, name):,.1f}" for name in ("p50", "p99", "max")
+            ]
             columns += [" / ".join(f"{each.figure(route, 'cpu'):.2f}" for each in contenders)]
             print(f"| {route} | {' | '.join(columns)} |")
-        print(f"\nMemory of all processes: {' / '.join(f'{each.memory():.0f}' for each in contenders)} MB.", end=" ")
+        print(
+            f"\nMemory of all processes: {' / '.join(f'{each.memory():.0f}' for each in contenders)} MB.",
+            end=" ",
+        )
         print("Figures with slashes: service / floor / tutorial.")
 
 
@@ -186,10 +234,14 @@ def growth(template: Path, arguments: argparse.Namespace) -> None:
             grow(file, rows)
             grown.append(stack.enter_context(served(file)))
         in_turns(grown, arguments.only, arguments.clients, arguments.seconds, arguments.rounds)
-        print(f"\n| route | CPU ms a request with {sizes[0]:,} rows | with {sizes[1]:,} | requests/s | p99 ms |")
+        print(
+            f"\n| route | CPU ms a request with {sizes[0]:,} rows | with {sizes[1]:,} | requests/s | p99 ms |"
+        )
         print("| --- | ---: | ---: | ---: | ---: |")
         for route in arguments.only:
-            small, large = ([each.figure(route, name) for name in ("cpu", "rate", "p99")] for each in grown)
+            small, large = (
+                [each.figure(route, name) for name in ("cpu", "rate", "p99")] for each in grown
+            )
             columns = [f"{small[0]:.3f}", f"{large[0]:.3f} ({large[0] / small[0]:.0%})"]
             columns += [f"{large[1] / small[1]:.0%}", f"{small[2]:.1f}, {large[2]:.1f}"]
             print(f"| {route} | {' | '.join(columns)} |")
@@ -198,10 +250,16 @@ def growth(template: Path, arguments: argparse.Namespace) -> None:
 def machine() -> str:
     """Where and with what this was measured."""
     processor = next(
-        (line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.partition(": ")[2]
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         "?",
     )
-    packages = ", ".join(f"{name} {version(name)}" for name in ("flask", "sqlalchemy", "gunicorn", "pyjwt", "orjson"))
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("flask", "sqlalchemy", "gunicorn", "pyjwt", "orjson")
+    )
     return (
         f"{os.cpu_count()} cores ({processor}), {platform.system()} {platform.release()}, Python"
         f" {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}"
@@ -214,8 +272,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--growth", type=int, default=1_000_000, help="rows of the large tables; 0: leave it out")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=ROUTES, help="routes, comma-separated")
+    parser.add_argument(
+        "--growth", type=int, default=1_000_000, help="rows of the large tables; 0: leave it out"
+    )
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=ROUTES, help="routes, comma-separated"
+    )
     arguments = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is needed: apt-get install wrk, or brew install wrk")

@@ -19,7 +19,7 @@ from typing import Any
 import jwt
 import orjson
 
-from tasks_api.auth import tokens
+from tasks_api.auth import refresh_tokens as tokens
 
 KEY = os.environ["TASKS_JWT_SECRET_KEY"]
 KEYRING = tokens.Keyring([os.environ["TASKS_REFRESH_TOKEN_KEY"].encode()])
@@ -63,7 +63,10 @@ def list_tasks(environ: dict[str, Any]) -> Any:
     """Twenty tasks."""
     query = "SELECT Id, Name, IsCompleted, TS FROM Task WHERE UserId = ? ORDER BY Id LIMIT 20"
     rows = database().execute(query, (caller(environ),))
-    return [{"id": i, "name": name, "isCompleted": bool(done), "ts": ts} for i, name, done, ts in rows.fetchall()]
+    return [
+        {"id": i, "name": name, "isCompleted": bool(done), "ts": ts}
+        for i, name, done, ts in rows.fetchall()
+    ]
 
 
 def add_task(environ: dict[str, Any]) -> Any:
@@ -81,7 +84,11 @@ def refresh(environ: dict[str, Any]) -> Any:
     session_id = str(token.session_id)
     query = "SELECT UserId, TokenHash, TokenSalt, Counter FROM RefreshToken WHERE SessionId = ?"
     user, stored, salt, counter = database().execute(query, (session_id,)).fetchone()
-    if not (KEYRING.made(token, salt) and token.counter == counter and tokens.has_hash(token, salt, stored)):
+    if not (
+        KEYRING.made(token, salt)
+        and token.counter == counter
+        and tokens.has_hash(token, salt, stored)
+    ):
         raise PermissionError
     successor = KEYRING.make(token.session_id, counter + 1, salt)
     moment = datetime.now(UTC).replace(tzinfo=None)
@@ -89,7 +96,11 @@ def refresh(environ: dict[str, Any]) -> Any:
         "UPDATE RefreshToken SET Counter = ?, TokenHash = ?, ExpiryDate = ?, RotatedAt = ?"
         " WHERE SessionId = ? AND Counter = ?"
     )
-    fresh = (tokens.token_hash(successor, salt), str(moment + timedelta(days=14))[:19], str(moment)[:23])
+    fresh = (
+        tokens.token_hash(successor, salt),
+        str(moment + timedelta(days=14))[:19],
+        str(moment)[:23],
+    )
     if database().execute(statement, (counter + 1, *fresh, session_id, counter)).rowcount != 1:
         raise PermissionError
     return {"accessToken": issue(user, session_id), "refreshToken": str(successor), "userId": user}
@@ -101,15 +112,21 @@ def log_in(environ: dict[str, Any]) -> Any:
     query = "SELECT Id, Password, PasswordSalt FROM User WHERE Email = ?"
     user, stored, password_salt = database().execute(query, (given["email"],)).fetchone()
     iterations, key = stored.split("$")[-2:] if "$" in stored else (100_000, stored)
-    if pbkdf2_hmac("sha256", given["password"].encode(), b64decode(password_salt), int(iterations)) != b64decode(key):
+    if pbkdf2_hmac(
+        "sha256", given["password"].encode(), b64decode(password_salt), int(iterations)
+    ) != b64decode(key):
         raise PermissionError
     session, salt = uuid.uuid4(), tokens.new_salt()
     token = KEYRING.make(session, 0, salt)
     moment = datetime.now(UTC).replace(tzinfo=None)
-    statement = (
-        "INSERT INTO RefreshToken (UserId, TokenHash, TokenSalt, TS, ExpiryDate, SessionId) VALUES (?, ?, ?, ?, ?, ?)"
+    statement = "INSERT INTO RefreshToken (UserId, TokenHash, TokenSalt, TS, ExpiryDate, SessionId) VALUES (?, ?, ?, ?, ?, ?)"
+    row = (
+        user,
+        tokens.token_hash(token, salt),
+        salt,
+        str(moment)[:19],
+        str(moment + timedelta(days=14))[:19],
     )
-    row = (user, tokens.token_hash(token, salt), salt, str(moment)[:19], str(moment + timedelta(days=14))[:19])
     database().execute(statement, (*row, str(session)))
     return {"accessToken": issue(user, str(session)), "refreshToken": str(token), "userId": user}
 
@@ -126,5 +143,7 @@ ROUTES: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
 def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """The WSGI application."""
     answer = orjson.dumps(ROUTES[environ["REQUEST_METHOD"], environ["PATH_INFO"]](environ))
-    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
+    start_response(
+        "200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]
+    )
     return [answer]

@@ -24,12 +24,15 @@ from typing import Any
 
 from sqlalchemy import event
 
-from tasks_api import create_app, sqlserver
-from tasks_api.address import address
+from tasks_api import create_service
 from tasks_api.config import Settings
-from tasks_api.database import db
-from tests.conftest import FAST, PASSWORD, Databases, Person, serving
-from tests.relay import Relay
+from tasks_api.config.database_url import read_database_url
+from tasks_api.database import sqlserver
+from tasks_api.database.engine import db
+from tests.conftest import Person
+from tests.database.relay import Relay
+from tests.databases import Databases
+from tests.live import FAST, PASSWORD, serving
 
 CLIENTS = 4
 ROUTES = ("list", "add", "refresh", "login")
@@ -48,7 +51,10 @@ class Caller:
         self.login()
 
     def send(self, method: str, path: str, body: object = None) -> Any:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {getattr(self, 'access', '')}"}
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {getattr(self, 'access', '')}",
+        }
         self.connection.request(method, path, json.dumps(body) if body else None, headers)
         answer = self.connection.getresponse()
         text = answer.read()
@@ -66,7 +72,9 @@ class Caller:
         self.send("POST", "/api/tasks", {"name": "a task"})
 
     def refresh(self) -> None:
-        self.keep(self.send("POST", "/api/users/refresh_token", {"refreshToken": self.refresh_token}))
+        self.keep(
+            self.send("POST", "/api/users/refresh_token", {"refreshToken": self.refresh_token})
+        )
 
     def login(self) -> None:
         self.keep(self.send("POST", "/api/users/login", self.credentials))
@@ -107,7 +115,17 @@ class Loop:
 
     def refresh(self) -> None:
         session, (now, later) = self.sessions[-1], self.moments()
-        after = (self.hash, later, self.counter + 1, now, "agent", "::1", session, self.counter, self.hash)
+        after = (
+            self.hash,
+            later,
+            self.counter + 1,
+            now,
+            "agent",
+            "::1",
+            session,
+            self.counter,
+            self.hash,
+        )
         self.run(zip(self.statements["refresh"], ((session,), after), strict=True))
         self.counter += 1
 
@@ -115,7 +133,18 @@ class Loop:
         pbkdf2_hmac("sha256", PASSWORD.encode(), self.salt.encode(), 100_000, 32)
         now, later = self.moments()
         self.sessions.append(uuid.uuid4())
-        session = (self.user, self.hash, "s" * 44, now, later, self.sessions[-1], 0, now, "agent", "::1")
+        session = (
+            self.user,
+            self.hash,
+            "s" * 44,
+            now,
+            later,
+            self.sessions[-1],
+            0,
+            now,
+            "agent",
+            "::1",
+        )
         parameters = (
             (self.email,),
             (),  # BEGIN
@@ -132,11 +161,17 @@ class Loop:
 
 def statements_and_round_trips(databases: Databases, folder: Path) -> dict[str, list[str]]:
     """Print them for each route, and return the statements."""
-    url = address(databases.settings(folder)["TASKS_DATABASE_URL"])
+    url = read_database_url(databases.settings(folder)["TASKS_DATABASE_URL"])
     with Relay(url.host or "", url.port or 1433) as relay:
         way = url.set(host="127.0.0.1", port=relay.port).update_query_dict({"encrypt": "no"})
-        environ = FAST | {"TASKS_UPGRADE_ON_START": "true", "TASKS_LOG_LEVEL": "ERROR", "TASKS_MAX_SESSIONS": "2"}
-        app = create_app(Settings.load(environ | {"TASKS_DATABASE_URL": way.render_as_string(False)}, folder))
+        environ = FAST | {
+            "TASKS_UPGRADE_ON_START": "true",
+            "TASKS_LOG_LEVEL": "ERROR",
+            "TASKS_MAX_SESSIONS": "2",
+        }
+        app = create_service(
+            Settings.load(environ | {"TASKS_DATABASE_URL": way.render_as_string(False)}, folder)
+        )
         said: list[str] = []
         with app.app_context():
             event.listen(db.engine, "before_cursor_execute", lambda *args: said.append(args[2]))
@@ -199,19 +234,31 @@ def main(seconds: float) -> None:
         settings: dict[str, Any] = {
             name.removeprefix("TASKS_"): value for name, value in databases.settings(folder).items()
         }
-        live = stack.enter_context(serving(folder, WORKERS=str(os.cpu_count()), LOG_LEVEL="WARNING", **settings))
+        live = stack.enter_context(
+            serving(folder, WORKERS=str(os.cpu_count()), LOG_LEVEL="WARNING", **settings)
+        )
         people = [Caller(live.url, f"bench{n}@example.com") for n in range(CLIENTS)]
-        url = address(settings["DATABASE_URL"])
+        url = read_database_url(settings["DATABASE_URL"])
         loops = [Loop(url, statements, f"bench{n}@example.com") for n in range(CLIENTS)]
         for loop in loops:
             stack.callback(loop.connection.close)
-        print(f"\n{CLIENTS} clients, {os.cpu_count()} workers, {seconds:g} s a figure; login with 100,000 iterations")
-        print("            service: req/s   p50 ms   p99 ms     bare: loops/s   p50 ms   p99 ms     throughput")
+        print(
+            f"\n{CLIENTS} clients, {os.cpu_count()} workers, {seconds:g} s a figure; login with 100,000 iterations"
+        )
+        print(
+            "            service: req/s   p50 ms   p99 ms     bare: loops/s   p50 ms   p99 ms     throughput"
+        )
         for route in ROUTES:
             rounds = [
-                [measure([getattr(one, route) for one in who], seconds / 2) for who in (people, loops)] for _ in "12"
+                [
+                    measure([getattr(one, route) for one in who], seconds / 2)
+                    for who in (people, loops)
+                ]
+                for _ in "12"
             ]
-            service, bare = ([figure for both in rounds for figure in both[side]] for side in (0, 1))
+            service, bare = (
+                [figure for both in rounds for figure in both[side]] for side in (0, 1)
+            )
             columns = [
                 f"{len(figures) / seconds:>8.0f}{statistics.median(figures) * 1000:>9.2f}"
                 f"{statistics.quantiles(figures, n=100)[98] * 1000:>9.2f}"

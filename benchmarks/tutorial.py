@@ -26,7 +26,7 @@ engine = create_engine(f"sqlite:///{os.environ['TASKS_INSTANCE_PATH']}/tasks.db"
 class Base(DeclarativeBase):
     """What the classes have in common: attributes that their tables give them."""
 
-    metadata = models.User.metadata
+    metadata = models.metadata
 
     if TYPE_CHECKING:
 
@@ -36,19 +36,19 @@ class Base(DeclarativeBase):
 class User(Base):
     """Somebody who can log in."""
 
-    __table__ = models.User
+    __table__ = models.users
 
 
 class Task(Base):
     """One entry of somebody's list."""
 
-    __table__ = models.Task
+    __table__ = models.tasks
 
 
 class RefreshToken(Base):
     """The one refresh token of a user."""
 
-    __table__ = models.RefreshToken
+    __table__ = models.refresh_tokens
 
 
 def hashed(secret: str, salt: bytes, iterations: int = 100_000) -> str:
@@ -79,7 +79,12 @@ def tokens(session: Session, user: User) -> dict[str, Any]:
 
 def shown(task: Task) -> dict[str, Any]:
     """A task in an answer."""
-    return {"id": task.id, "name": task.name, "isCompleted": task.is_completed, "ts": task.ts.isoformat()}
+    return {
+        "id": task.id,
+        "name": task.name,
+        "isCompleted": task.is_completed,
+        "ts": task.ts.isoformat(),
+    }
 
 
 @app.get("/health/live")
@@ -108,7 +113,9 @@ def refresh() -> Any:
     given = request.get_json()
     with Session(engine) as session:
         row = session.query(RefreshToken).filter_by(user_id=given["userId"]).first()
-        if row is None or row.token_hash != hashed(given["refreshToken"], b64decode(row.token_salt)):
+        if row is None or row.token_hash != hashed(
+            given["refreshToken"], b64decode(row.token_salt)
+        ):
             abort(400)
         if row.expiry_date < datetime.now(UTC):
             abort(400)
@@ -120,7 +127,11 @@ def refresh() -> Any:
 def list_tasks() -> Any:
     """The tasks."""
     with Session(engine) as session:
-        query = session.query(Task).filter_by(user_id=int(get_jwt_identity())).limit(int(request.args["limit"]))
+        query = (
+            session.query(Task)
+            .filter_by(user_id=int(get_jwt_identity()))
+            .limit(int(request.args["limit"]))
+        )
         return [shown(task) for task in query]
 
 

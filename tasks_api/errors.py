@@ -1,29 +1,18 @@
-"""The error catalogue, and the one place that turns a failure into an answer (RFC 9457).
+"""The error catalogue: what a client can be told went wrong.
 
-Services raise ``ApiError`` with an entry of the catalogue; nothing else builds an error response.
+Services raise ``ApiError`` with an entry of it; ``web/error_handlers.py`` makes the answer.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import orjson
-from flask import Flask, Response, g
-from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
-
-from .config import settings
-from .database import db, does_not_answer
-from .migrations import pending
-
-log = logging.getLogger(__name__)
-
-RETRY_AFTER_OUTAGE = 5  # seconds
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of failure: ``code`` is the errorCode that clients switch on, ``detail`` what people read."""
+    """One kind of failure.
+
+    ``code`` is the errorCode that clients switch on, ``detail`` what people read.
+    """
 
     code: str
     status: int
@@ -37,35 +26,81 @@ class Problem:
 
     def body(self, detail: str) -> dict[str, object]:
         """The members of an answer (RFC 9457), and the original's two: errorCode and error."""
-        standard = {"type": self.type, "title": self.title, "status": self.status, "detail": detail}
-        return standard | {"errorCode": self.code, "error": detail}
+        return {
+            "type": self.type,
+            "title": self.title,
+            "status": self.status,
+            "detail": detail,
+            "errorCode": self.code,
+            "error": detail,
+        }
 
 
 L01 = Problem("L01", 400, "Incomplete login", "Email and password are needed to log in.")
 L02 = Problem("L02", 401, "Login refused", "Email or password is wrong.")
-R01 = Problem("R01", 400, "Incomplete refresh or logout", "The refresh token details are missing or malformed.")
-S01 = Problem("S01", 400, "Incomplete signup or password change", "Something is missing or malformed.")
+R01 = Problem(
+    "R01",
+    400,
+    "Incomplete refresh or logout",
+    "The refresh token details are missing or malformed.",
+)
+S01 = Problem(
+    "S01", 400, "Incomplete signup or password change", "Something is missing or malformed."
+)
 S02 = Problem("S02", 422, "Email taken", "A user with this email exists already.")
 S03 = Problem("S03", 422, "Passwords differ", "Password and confirmation are not the same.")
-S04 = Problem("S04", 422, "Weak password", "The password is too short, too common, or your own name or email.")
+S04 = Problem(
+    "S04",
+    422,
+    "Weak password",
+    "The password is too short, too common, or your own name or email.",
+)
 P01 = Problem("P01", 422, "Wrong password", "The current password is wrong.")
-T00 = Problem("T00", 400, "Incomplete task", "Something about the task or the query is missing or malformed.")
+T00 = Problem(
+    "T00",
+    400,
+    "Incomplete task",
+    "Something about the task or the query is missing or malformed.",
+)
 T01 = Problem("T01", 404, "No such task", "You have no task with this id.")
-D01 = Problem("D01", 400, "Invalid task id", "The id of the task to delete is not a number above 0.")
-INVALID_GRANT = Problem("invalid_grant", 400, "Invalid refresh token", "The refresh token is not valid any more.")
-A01 = Problem("A01", 401, "Access token missing", "This needs an access token: Authorization: Bearer <token>.")
+D01 = Problem(
+    "D01", 400, "Invalid task id", "The id of the task to delete is not a number above 0."
+)
+INVALID_GRANT = Problem(
+    "invalid_grant", 400, "Invalid refresh token", "The refresh token is not valid any more."
+)
+A01 = Problem(
+    "A01",
+    401,
+    "Access token missing",
+    "This needs an access token: Authorization: Bearer <token>.",
+)
 A02 = Problem("A02", 401, "Access token expired", "The access token has expired.")
 A03 = Problem("A03", 401, "Access token invalid", "The access token is not valid.")
 A04 = Problem("A04", 401, "Session over", "The session of this access token is over.")
 NOT_FOUND = Problem("not_found", 404, "Not found", "There is nothing at this address.")
-METHOD_NOT_ALLOWED = Problem("method_not_allowed", 405, "Method not allowed", "This address has no such method.")
+METHOD_NOT_ALLOWED = Problem(
+    "method_not_allowed", 405, "Method not allowed", "This address has no such method."
+)
 TOO_LARGE = Problem("too_large", 413, "Body too large", "The request body is larger than 64 KiB.")
-UNSUPPORTED = Problem("unsupported_media_type", 415, "Unsupported media type", "The body must be application/json.")
-RATE_LIMITED = Problem("rate_limited", 429, "Too many attempts", "Too many attempts: wait before the next one.")
-INTERNAL = Problem("internal", 500, "Internal error", "Something went wrong here. The request id finds it in the log.")
-UNAVAILABLE = Problem("unavailable", 503, "Unavailable", "The database does not answer. Try again later.")
-
-_BY_STATUS = {problem.status: problem for problem in (NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED)}
+UNSUPPORTED = Problem(
+    "unsupported_media_type",
+    415,
+    "Unsupported media type",
+    "The body must be application/json in UTF-8.",
+)
+RATE_LIMITED = Problem(
+    "rate_limited", 429, "Too many attempts", "Too many attempts: wait before the next one."
+)
+INTERNAL = Problem(
+    "internal",
+    500,
+    "Internal error",
+    "Something went wrong here. The request id finds it in the log.",
+)
+UNAVAILABLE = Problem(
+    "unavailable", 503, "Unavailable", "The database does not answer. Try again later."
+)
 
 
 class ApiError(Exception):
@@ -91,65 +126,3 @@ class ApiError(Exception):
         self.detail = detail or problem.detail
         self.errors = errors
         self.retry_after = retry_after
-
-
-def render(error: ApiError) -> Response:
-    """The response for ``error``."""
-    problem = error.problem
-    body = problem.body(error.detail)
-    if error.errors:
-        body["errors"] = error.errors
-    response = Response(orjson.dumps(body), problem.status, mimetype="application/problem+json")
-    if problem.status == 401:
-        response.headers["WWW-Authenticate"] = _challenge(problem)
-    if error.retry_after is not None:
-        # The refresh route wants its retries while the retry window is open: see auth/routes.py.
-        seconds = min(error.retry_after, g.get("retry_within", error.retry_after))
-        response.headers["Retry-After"] = str(max(1, seconds))
-    return response
-
-
-def _challenge(problem: Problem) -> str:
-    if problem in (A02, A03, A04):  # RFC 6750, section 3.1
-        return f'Bearer realm="tasks-api", error="invalid_token", error_description="{problem.detail}"'
-    return 'Bearer realm="tasks-api"'
-
-
-def init_errors(app: Flask) -> None:
-    """Answer every exception in the catalogue's form."""
-    app.register_error_handler(ApiError, render)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(SQLAlchemyError, _database)
-    app.register_error_handler(Exception, _unexpected)
-
-
-def _http(error: HTTPException) -> Response:
-    status = error.code or 500
-    if status >= 500:
-        return _unexpected(error)
-    name = error.name.lower().replace(" ", "_")
-    problem = _BY_STATUS.get(status) or Problem(name, status, error.name, f"{error.name}.")
-    response = render(ApiError(problem))
-    for header, value in error.get_headers():
-        if header.lower() == "allow":
-            response.headers[header] = value
-    return response
-
-
-def _database(error: SQLAlchemyError) -> Response:
-    if not (does_not_answer(error) or _schema_is_old()):
-        return _unexpected(error)
-    log.error("database does not answer: %s", getattr(error, "orig", None) or type(error).__name__)
-    return render(ApiError(UNAVAILABLE, retry_after=RETRY_AFTER_OUTAGE))
-
-
-def _schema_is_old() -> bool:
-    try:
-        return bool(pending(db.engine, settings))
-    except SQLAlchemyError:
-        return True
-
-
-def _unexpected(error: Exception) -> Response:
-    log.error("unexpected %s", type(error).__name__, exc_info=error)
-    return render(ApiError(INTERNAL))

@@ -12,15 +12,15 @@ from functools import cache
 from hashlib import pbkdf2_hmac
 from unicodedata import category, normalize
 
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
-
 ORIGINAL_ITERATIONS = 100_000
 KEY_BYTES = 32
 SALT_BYTES = 32
 MIN_LENGTH = 8
 MAX_LENGTH = 256
 _SCHEME = "pbkdf2-sha256"
-_ROWS = [row[::step] for row in ("abcdefghijklmnopqrstuvwxyz", "0123456789" * 2) for step in (1, -1)]
+_ROWS = [
+    row[::step] for row in ("abcdefghijklmnopqrstuvwxyz", "0123456789" * 2) for step in (1, -1)
+]
 
 
 def weakness(password: str, email: str, first_name: str, last_name: str) -> str | None:
@@ -29,7 +29,9 @@ def weakness(password: str, email: str, first_name: str, last_name: str) -> str 
     Source: NIST SP 800-63B, section 3.1.1.2.
     """
     folded = password.casefold()
-    plain = "".join(c for c in normalize("NFKC", folded).strip() if category(c) != "Cf")  # as it looks
+    plain = "".join(
+        c for c in normalize("NFKC", folded).strip() if category(c) != "Cf"
+    )  # as it looks
     names = (first_name, last_name, f"{first_name} {last_name}", f"{first_name}{last_name}")
     if len(password.encode("utf-16-le")) // 2 < MIN_LENGTH:  # as nvarchar and .NET count
         return f"The password needs at least {MIN_LENGTH} characters."
@@ -46,7 +48,11 @@ def weakness(password: str, email: str, first_name: str, last_name: str) -> str 
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    return frozenset(FREQUENCY_LISTS["passwords"]) | {"tasks-demo-2026"}  # which README tells everybody
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 12 MB, for whoever signs people up
+
+    return frozenset(FREQUENCY_LISTS["passwords"]) | {
+        "tasks-demo-2026"
+    }  # which README tells everybody
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class PasswordHash:
     """What the columns Password and PasswordSalt hold."""
 
     password: str
-    salt: str
+    password_salt: str
 
     @property
     def iterations(self) -> int:
@@ -86,7 +92,9 @@ class Hasher:
         salt = os.urandom(SALT_BYTES)
         key = b64encode(_derive(password, salt, self.iterations)).decode()
         bare = self.iterations == ORIGINAL_ITERATIONS
-        return PasswordHash(key if bare else f"{_SCHEME}${self.iterations}${key}", b64encode(salt).decode())
+        return PasswordHash(
+            key if bare else f"{_SCHEME}${self.iterations}${key}", b64encode(salt).decode()
+        )
 
     def verify(self, password: str, expected: PasswordHash | None) -> bool:
         """Whether ``password`` made ``expected``; None, an account that does not exist, takes as long."""
@@ -94,7 +102,7 @@ class Hasher:
         count = real.iterations if expected else self._cost
         self._cost = max(self._cost, count)
         try:
-            salt = b64decode(real.salt)
+            salt = b64decode(real.password_salt)
             key = b64decode(real.password.rpartition("$")[2])
         except ValueError:  # neither we nor the original wrote this
             salt, key = b"", b""
@@ -106,6 +114,12 @@ class Hasher:
     def is_current(self, stored: PasswordHash) -> bool:
         """Whether a new hash would have the count of this one."""
         return stored.iterations == self.iterations
+
+
+@cache
+def hasher_of(iterations: int) -> Hasher:
+    """The process's hasher with this count; it remembers the dearest hash that it has met."""
+    return Hasher(iterations)
 
 
 def _derive(password: str, salt: bytes, iterations: int) -> bytes:

@@ -5,8 +5,9 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from ..api import RequestSchema, ResponseSchema, Text, Timestamp
 from ..errors import L01, R01, S01
+from ..web.fields import Text, Timestamp
+from ..web.schemas import RequestSchema, ResponseSchema
 from .passwords import MAX_LENGTH
 
 EMAIL_LENGTH = 50  # the column's
@@ -14,16 +15,33 @@ NAME_LENGTH = 255
 
 EMAIL_EXAMPLE = {"example": "anna@example.com"}
 PASSWORD_EXAMPLE = {"example": "correct horse battery", "format": "password"}
+FIRST_NAME_EXAMPLE = {"example": "Anna"}
+LAST_NAME_EXAMPLE = {"example": "Andersson"}
 
 
 class Email(Text):
-    """An email address. Its form is checked after its length, and in ASCII: case folds alike on every database."""
+    """An email address.
+
+    Its form is checked after its length, and in ASCII: case folds alike on every database.
+    """
+
+    def __init__(self) -> None:
+        metadata = EMAIL_EXAMPLE | {"format": "email"}
+        super().__init__(EMAIL_LENGTH, strip=True, required=True, metadata=metadata)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        email = super()._deserialize(value, *args, **kwargs).strip()
+        email = super()._deserialize(value, *args, **kwargs)
         if not email.isascii():
-            raise ma.ValidationError("must be an email address in ASCII (write the domain in its xn-- form)")
+            form = "must be an email address in ASCII (write the domain in its xn-- form)"
+            raise ma.ValidationError(form)
         return validate.Email(error="must be an email address")(email)
+
+
+class Password(Text):
+    """A password: blanks count, and nothing is cut off."""
+
+    def __init__(self) -> None:
+        super().__init__(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
 
 
 class SignupRequest(RequestSchema):
@@ -31,12 +49,12 @@ class SignupRequest(RequestSchema):
 
     problem = S01
 
-    email = Email(EMAIL_LENGTH, required=True, metadata=EMAIL_EXAMPLE | {"format": "email"})
-    password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
-    confirm_password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
-    first_name = Text(NAME_LENGTH, required=True, metadata={"example": "Anna"})
-    last_name = Text(NAME_LENGTH, required=True, metadata={"example": "Andersson"})
-    ts = Timestamp(load_default=None, metadata={"description": "becomes the creation date; now if not given"})
+    email = Email()
+    password = Password()
+    confirm_password = Password()
+    first_name = Text(NAME_LENGTH, required=True, metadata=FIRST_NAME_EXAMPLE)
+    last_name = Text(NAME_LENGTH, required=True, metadata=LAST_NAME_EXAMPLE)
+    ts = Timestamp(metadata={"description": "becomes the creation date; now if not given"})
 
 
 class LoginRequest(RequestSchema):
@@ -44,8 +62,8 @@ class LoginRequest(RequestSchema):
 
     problem = L01
 
-    email = Text(EMAIL_LENGTH, required=True, metadata=EMAIL_EXAMPLE)
-    password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
+    email = Text(EMAIL_LENGTH, strip=True, required=True, metadata=EMAIL_EXAMPLE)
+    password = Password()
 
 
 class RefreshRequest(RequestSchema):
@@ -53,7 +71,9 @@ class RefreshRequest(RequestSchema):
 
     problem = R01
 
-    user_id = fields.Integer(strict=True, load_default=0, metadata={"description": "0 or null: not given"})
+    user_id = fields.Integer(
+        strict=True, load_default=0, metadata={"description": "0 or null: not given"}
+    )
     refresh_token = Text(2**16, required=True)
 
 
@@ -71,9 +91,9 @@ class PasswordRequest(RequestSchema):
 
     problem = S01
 
-    current_password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
-    new_password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
-    confirm_password = Text(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
+    current_password = Password()
+    new_password = Password()
+    confirm_password = Password()
 
 
 class UserResponse(ResponseSchema):
@@ -81,8 +101,8 @@ class UserResponse(ResponseSchema):
 
     id = fields.Integer(data_key="userId", metadata={"example": 1})
     email = fields.String(metadata=EMAIL_EXAMPLE)
-    first_name = fields.String(metadata={"example": "Anna"})
-    last_name = fields.String(metadata={"example": "Andersson"})
+    first_name = fields.String(metadata=FIRST_NAME_EXAMPLE)
+    last_name = fields.String(metadata=LAST_NAME_EXAMPLE)
     ts = Timestamp(data_key="creationDate")
 
 
@@ -99,7 +119,7 @@ class TokenResponse(ResponseSchema):
     access_token = fields.String(metadata={"description": "a JWT; send it as Bearer"})
     refresh_token = fields.String(metadata={"description": "store it before you use it"})
     user_id = fields.Integer(metadata={"example": 1})
-    first_name = fields.String(metadata={"example": "Anna"})
+    first_name = fields.String(metadata=FIRST_NAME_EXAMPLE)
     token_type = fields.String(metadata={"example": "Bearer"})
     expires_in = fields.Integer(metadata={"description": "seconds", "example": 900})
 

@@ -4,50 +4,53 @@ from typing import Any
 
 from flask import url_for
 
-from ..api import Blueprint
-from ..auth.access import bearer_required, caller
-from ..auth.routes import BEARER
+from ..auth.access_tokens import authenticate, caller
 from ..errors import D01, T00, T01, TOO_LARGE, UNSUPPORTED, ApiError
+from ..models import MAX_ID
+from ..web.blueprint import Blueprint
 from . import service
 from .schemas import DeletedResponse, NewTask, TaskChanges, TaskQuery, TaskResponse, WholeTask
 
-tasks = Blueprint("tasks", __name__, url_prefix="/api/tasks", description="The caller's own tasks")
-BODY = (TOO_LARGE, UNSUPPORTED)
+tasks = Blueprint("tasks", "/api/tasks", "The caller's own tasks", authenticate)
 
-_LINK = {"Link": {"schema": {"type": "string"}, "description": 'RFC 8288, rel="next", when there are more'}}
+_LINK = {
+    "Link": {
+        "schema": {"type": "string"},
+        "description": 'RFC 8288, rel="next", when there are more',
+    }
+}
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "the new task's address"}}
 
 
 @tasks.get("")
-@bearer_required
 @tasks.arguments(TaskQuery(), location="query")
 @tasks.response(200, TaskResponse(many=True), headers=_LINK)
-@tasks.errors(T00, *BEARER)
+@tasks.errors(T00)
 def list_tasks(query: dict[str, Any]) -> Any:
     """My tasks, by id."""
-    rows, more = service.page(caller().user_id, **query)
+    rows, more = service.list_tasks(caller().user_id, **query)
     if not more:
         return rows
     completed = query["is_completed"]
-    parameters: dict[str, Any] = {} if completed is None else {"isCompleted": str(completed).lower()}
+    parameters: dict[str, Any] = (
+        {} if completed is None else {"isCompleted": str(completed).lower()}
+    )
     following = url_for(".list_tasks", **parameters, limit=query["limit"], after=rows[-1].id)
     return rows, {"Link": f'<{following}>; rel="next"'}
 
 
 @tasks.get("/<task_id>")
-@bearer_required
 @tasks.response(200, TaskResponse)
-@tasks.errors(T01, *BEARER)
+@tasks.errors(T01)
 def get_task(task_id: str) -> Any:
     """One of my tasks."""
     return service.get(caller().user_id, _number(task_id))
 
 
 @tasks.post("")
-@bearer_required
 @tasks.arguments(NewTask())
 @tasks.response(201, TaskResponse, headers=_LOCATION)
-@tasks.errors(T00, *BEARER, *BODY)
+@tasks.errors(T00, TOO_LARGE, UNSUPPORTED)
 def add_task(body: dict[str, Any]) -> Any:
     """Add a task."""
     added = service.add(caller().user_id, **body)
@@ -55,29 +58,26 @@ def add_task(body: dict[str, Any]) -> Any:
 
 
 @tasks.put("")
-@bearer_required
 @tasks.arguments(WholeTask())
 @tasks.response(200, TaskResponse)
-@tasks.errors(T00, T01, *BEARER, *BODY)
+@tasks.errors(T00, T01, TOO_LARGE, UNSUPPORTED)
 def replace_task(body: dict[str, Any]) -> Any:
     """Replace one of my tasks; its id is in the body."""
     return service.replace(caller().user_id, body.pop("id"), **body)
 
 
 @tasks.patch("/<task_id>")
-@bearer_required
 @tasks.arguments(TaskChanges())
 @tasks.response(200, TaskResponse)
-@tasks.errors(T00, T01, *BEARER, *BODY)
+@tasks.errors(T00, T01, TOO_LARGE, UNSUPPORTED)
 def change_task(body: dict[str, Any], task_id: str) -> Any:
     """Change what the body names of one of my tasks."""
     return service.change(caller().user_id, _number(task_id), body)
 
 
 @tasks.delete("/<task_id>")
-@bearer_required
 @tasks.response(200, DeletedResponse)
-@tasks.errors(D01, T01, *BEARER)
+@tasks.errors(D01, T01)
 def delete_task(task_id: str) -> Any:
     """Delete one of my tasks."""
     number = _number(task_id)
@@ -92,4 +92,4 @@ def _number(text: str) -> int:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal()):
         return 0
-    return int(text) if len(digits) <= 18 else service.MAX_ID + 1
+    return int(text) if len(digits) <= 18 else MAX_ID + 1

@@ -5,30 +5,12 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from ..api import Boolean, RequestSchema, ResponseSchema, Text, Timestamp
 from ..errors import T00
+from ..web.fields import Boolean, QueryBoolean, QueryInteger, Text, Timestamp
+from ..web.schemas import RequestSchema, ResponseSchema
 
 PAGE_LIMIT = 1000
 _NAME: dict[str, Any] = {"metadata": {"example": "Buy milk"}}
-
-
-class _Word(fields.Boolean):
-    """true or false in a query, in any case."""
-
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> bool:
-        word = value.lower() if isinstance(value, str) else value
-        if word not in ("true", "false"):
-            raise ma.ValidationError("must be true or false")
-        return bool(word == "true")
-
-
-class _Number(fields.Integer):
-    """Decimal digits in a query."""
-
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> int:
-        if not (isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 10):
-            raise ma.ValidationError("must be a whole number")
-        return int(value)
 
 
 class TaskQuery(RequestSchema):
@@ -36,12 +18,12 @@ class TaskQuery(RequestSchema):
 
     problem = T00
 
-    is_completed = _Word(load_default=None)
-    limit = _Number(
+    is_completed = QueryBoolean(load_default=None)
+    limit = QueryInteger(
         load_default=PAGE_LIMIT,
         validate=validate.Range(1, PAGE_LIMIT, error=f"must be from 1 to {PAGE_LIMIT}"),
     )
-    after = _Number(load_default=0, metadata={"description": "the id of the last task seen"})
+    after = QueryInteger(load_default=0, metadata={"description": "the id of the last task seen"})
 
 
 class NewTask(RequestSchema):

@@ -9,32 +9,38 @@ from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..clock import now, to_smalldatetime
-from ..database import AnyRow, execute, fetch_all, fetch_one, insert_row
+from ..database.engine import AnyRow, execute, fetch_all, fetch_one, insert_row
 from ..errors import A04, T01, ApiError
-from ..models import Task
+from ..models import MAX_ID, tasks
 
-MAX_ID = 2**31 - 1  # the column's; no statement ever carries a larger one
-_TASK = (Task.c.id, Task.c.name, Task.c.is_completed, Task.c.ts)
+task = tasks.c
+_TASK = (task.id, task.name, task.is_completed, task.ts)
 
 # Built once: building a statement takes longer than executing it.
-_PAGE = select(*_TASK).where(Task.c.user_id == bindparam("user_id"), Task.c.id > bindparam("after")).order_by(Task.c.id)
-_ONE = select(*_TASK).where(Task.c.id == bindparam("task_id"), Task.c.user_id == bindparam("user_id"))
+_OWN = (
+    select(*_TASK)
+    .where(task.user_id == bindparam("user_id"), task.id > bindparam("after"))
+    .order_by(task.id)
+)
+_ONE = select(*_TASK).where(task.id == bindparam("task_id"), task.user_id == bindparam("user_id"))
 
 
 @lru_cache(maxsize=100)
-def _page(is_completed: bool | None, limit: int) -> Select[Any]:
+def _own_tasks(is_completed: bool | None, limit: int) -> Select[Any]:
     # The limit is no parameter: of one SQLAlchemy makes a window function on SQL Server, where TOP does.
-    query = (
-        _PAGE if is_completed is None else _PAGE.where(Task.c.is_completed if is_completed else ~Task.c.is_completed)
-    )
+    query = _OWN
+    if is_completed is not None:
+        query = query.where(task.is_completed if is_completed else ~task.is_completed)
     return query.limit(limit)
 
 
-def page(user_id: int, *, is_completed: bool | None, limit: int, after: int) -> tuple[Sequence[AnyRow], bool]:
+def list_tasks(
+    user_id: int, *, is_completed: bool | None, limit: int, after: int
+) -> tuple[Sequence[AnyRow], bool]:
     """The tasks that follow ``after``, by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
-    rows = fetch_all(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})
+    rows = fetch_all(_own_tasks(is_completed, limit + 1), {"user_id": user_id, "after": after})
     return rows[:limit], len(rows) > limit
 
 
@@ -48,7 +54,9 @@ def get(user_id: int, task_id: int) -> AnyRow:
     return _found(fetch_one(_ONE, {"task_id": task_id, "user_id": user_id}))
 
 
-def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> Mapping[str, object]:
+def add(
+    user_id: int, *, name: str, is_completed: bool, ts: datetime | None
+) -> Mapping[str, object]:
     """Add a task.
 
     Raises:
@@ -56,12 +64,14 @@ def add(user_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> 
     """
     values = {"name": name, "is_completed": is_completed, "ts": ts or to_smalldatetime(now())}
     try:
-        return values | {"id": insert_row(Task, values | {"user_id": user_id})}
+        return values | {"id": insert_row(tasks, values | {"user_id": user_id})}
     except IntegrityError:
         raise ApiError(A04) from None
 
 
-def replace(user_id: int, task_id: int, *, name: str, is_completed: bool, ts: datetime | None) -> AnyRow:
+def replace(
+    user_id: int, task_id: int, *, name: str, is_completed: bool, ts: datetime | None
+) -> AnyRow:
     """Replace a task.
 
     Raises:
@@ -79,8 +89,8 @@ def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
     if not values:
         return get(user_id, task_id)
     _check(task_id)
-    own = (Task.c.id == task_id, Task.c.user_id == user_id)
-    return _found(fetch_one(update(Task).where(*own).values(values).returning(*_TASK)))
+    own = (task.id == task_id, task.user_id == user_id)
+    return _found(fetch_one(update(tasks).where(*own).values(values).returning(*_TASK)))
 
 
 def remove(user_id: int, task_id: int) -> None:
@@ -90,7 +100,7 @@ def remove(user_id: int, task_id: int) -> None:
         ApiError: T01.
     """
     _check(task_id)
-    if not execute(delete(Task).where(Task.c.id == task_id, Task.c.user_id == user_id)):
+    if not execute(delete(tasks).where(task.id == task_id, task.user_id == user_id)):
         raise ApiError(T01)
 
 

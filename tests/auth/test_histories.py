@@ -29,9 +29,9 @@ from hypothesis.stateful import (
 )
 
 from tasks_api.auth import passwords
-from tasks_api.auth.tokens import decode
-
-from ..conftest import PASSWORD, Live, MakeApp
+from tasks_api.auth.refresh_tokens import decode
+from tests.conftest import MakeApp
+from tests.live import PASSWORD, Live
 
 WINDOW = 10  # seconds, the default
 START = "2026-05-01T12:00:00Z"
@@ -40,7 +40,9 @@ START = "2026-05-01T12:00:00Z"
 class Service(Protocol):
     """A way to send requests; answers a status and a body."""
 
-    def __call__(self, method: str, path: str, body: object = None, access: str = "") -> tuple[int, Any]: ...
+    def __call__(
+        self, method: str, path: str, body: object = None, access: str = ""
+    ) -> tuple[int, Any]: ...
 
 
 @dataclass(eq=False)
@@ -89,7 +91,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule(target=sessions, user=st.integers(0, 1))
     def log_in_on_a_device(self, user: int) -> Model:
-        status, body = self.ask("POST", "/api/users/login", {"email": self.emails[user], "password": PASSWORD})
+        status, body = self.ask(
+            "POST", "/api/users/login", {"email": self.emails[user], "password": PASSWORD}
+        )
         assert status == 200
         model = Model(user, [body["refreshToken"]], [body["accessToken"]])
         self.models.append(model)
@@ -140,7 +144,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule(session=sessions)
     def log_out_with_the_access_token(self, session: Model) -> None:
-        assert self.ask("POST", "/api/users/logout", access=session.access[-1])[0] == (204 if session.alive else 401)
+        assert self.ask("POST", "/api/users/logout", access=session.access[-1])[0] == (
+            204 if session.alive else 401
+        )
         session.alive = False
 
     @rule(session=sessions)
@@ -188,7 +194,11 @@ def play(service: Service, clock: Any, histories: int, steps: int) -> None:
 
 def test_no_history_breaks_a_promise(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     # What a password costs is no part of these promises: thousands of logins shall be cheap.
-    monkeypatch.setattr(passwords, "_derive", lambda password, salt, _count: sha256(password.encode() + salt).digest())
+    monkeypatch.setattr(
+        passwords,
+        "_derive",
+        lambda password, salt, _count: sha256(password.encode() + salt).digest(),
+    )
     client = make_app(MAX_SESSIONS="1000", LOG_LEVEL="ERROR").test_client()
 
     def service(method: str, path: str, body: object = None, access: str = "") -> tuple[int, Any]:

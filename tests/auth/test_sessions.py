@@ -10,11 +10,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 
+from tasks_api.auth.passwords import Hasher
 from tasks_api.clock import now
-from tasks_api.database import execute, fetch_all
-from tasks_api.models import RefreshToken, User
-
-from ..conftest import PASSWORD, MakeApp, Person, problem
+from tasks_api.database.engine import execute, fetch_all
+from tasks_api.models import refresh_tokens, users
+from tests.conftest import MakeApp, Person, problem
+from tests.live import PASSWORD
 
 
 def test_logout_ends_both_tokens_at_once(anna: Person) -> None:
@@ -33,7 +34,10 @@ def test_logout_by_refresh_token_needs_no_access_token(anna: Person) -> None:
 
 def test_on_logout_the_body_decides(anna: Person) -> None:
     phone = anna.other_device()
-    assert anna.call("POST", "/api/users/logout", json={"refreshToken": phone.refresh}).status_code == 204
+    assert (
+        anna.call("POST", "/api/users/logout", json={"refreshToken": phone.refresh}).status_code
+        == 204
+    )
     assert anna.is_in()
     assert not phone.is_in()
 
@@ -52,9 +56,15 @@ def test_logout_with_neither_token_is_a01(client: FlaskClient, body: Any) -> Non
 
 def test_a_malformed_logout_is_r01(anna: Person) -> None:
     problem(anna.call("POST", "/api/users/logout", json={"refreshToken": 5}), 400, "R01")
-    problem(anna.call("POST", "/api/users/logout", data="{", content_type="application/json"), 400, "R01")
     problem(
-        anna.call("POST", "/api/users/logout", data="a=1", content_type="text/plain"), 415, "unsupported_media_type"
+        anna.call("POST", "/api/users/logout", data="{", content_type="application/json"),
+        400,
+        "R01",
+    )
+    problem(
+        anna.call("POST", "/api/users/logout", data="a=1", content_type="text/plain"),
+        415,
+        "unsupported_media_type",
     )
 
 
@@ -63,12 +73,19 @@ def test_logout_takes_a_body_without_content_type(anna: Person) -> None:
 
 
 def change_password(person: Person, **changes: Any) -> Any:
-    body = {"currentPassword": PASSWORD, "newPassword": "new password", "confirmPassword": "new password"}
+    body = {
+        "currentPassword": PASSWORD,
+        "newPassword": "new password",
+        "confirmPassword": "new password",
+    }
     return person.call("PUT", "/api/users/password", json=body | changes)
 
 
 def test_a_password_change_ends_every_session_and_opens_one(anna: Person) -> None:
-    phone, before = anna.other_device(), Person(anna.client, access=anna.access, refresh=anna.refresh)
+    phone, before = (
+        anna.other_device(),
+        Person(anna.client, access=anna.access, refresh=anna.refresh),
+    )
     assert anna.keep(change_password(anna)).status_code == 200
     assert anna.is_in()
     assert not phone.is_in()
@@ -89,17 +106,18 @@ def test_a_refused_password_change_changes_nothing(anna: Person) -> None:
     assert anna.log_in().status_code == 200
 
 
-def test_a_password_change_that_comes_second_is_a04(app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    hasher = type(app.extensions["hasher"])
-    verify = hasher.verify
+def test_a_password_change_that_comes_second_is_a04(
+    app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = Hasher.verify
 
     def verify_then_change(self: Any, password: str, stored: Any) -> bool:
         good: bool = verify(self, password, stored)
         with app.app_context():
-            execute(update(User).values(password="changed meanwhile"))
+            execute(update(users).values(password="changed meanwhile"))
         return good
 
-    monkeypatch.setattr(hasher, "verify", verify_then_change)
+    monkeypatch.setattr(Hasher, "verify", verify_then_change)
     problem(change_password(anna), 401, "A04")
 
 
@@ -111,7 +129,15 @@ def test_sessions_lists_the_devices(anna: Person) -> None:
             headers={"User-Agent": "A phone " + "x" * 300},
         )
     listed = anna.call("GET", "/api/users/sessions").get_json()
-    names = {"sessionId", "current", "startedAt", "lastUsedAt", "expiresAt", "userAgent", "ipAddress"}
+    names = {
+        "sessionId",
+        "current",
+        "startedAt",
+        "lastUsedAt",
+        "expiresAt",
+        "userAgent",
+        "ipAddress",
+    }
     assert [set(entry) for entry in listed] == [names, names]
     assert [entry["current"] for entry in listed] == [False, True]
     assert listed[0]["userAgent"].startswith("A phone")
@@ -130,7 +156,10 @@ def test_a_device_is_signed_out(anna: Person) -> None:
 
 def test_somebody_elses_session_is_not_found(anna: Person, bertil: Person) -> None:
     own = bertil.call("GET", "/api/users/sessions").get_json()[0]["sessionId"]
-    answers = [anna.call("DELETE", f"/api/users/sessions/{wanted}") for wanted in (own, str(uuid.uuid4()), "nonsense")]
+    answers = [
+        anna.call("DELETE", f"/api/users/sessions/{wanted}")
+        for wanted in (own, str(uuid.uuid4()), "nonsense")
+    ]
     assert len({str(problem(answer, 404, "not_found")) for answer in answers}) == 1
     assert bertil.is_in()
 
@@ -145,7 +174,7 @@ def test_all_devices_are_signed_out(anna: Person, bertil: Person) -> None:
 
 def test_a_deactivated_user_is_out_at_once(app: Flask, anna: Person) -> None:
     with app.app_context():
-        execute(update(User).values(active=False))
+        execute(update(users).values(active=False))
     problem(anna.call("GET", "/api/tasks"), 401, "A04")
     problem(anna.refreshed(), 400, "invalid_grant")
 
@@ -172,8 +201,12 @@ def test_rows_of_the_original_count_and_go_first(make_app: MakeApp) -> None:
     anna.log_in()
     with app.app_context():
         execute(
-            insert(RefreshToken).values(
-                user_id=1, token_hash="x", token_salt="not base64", ts=now(), expiry_date=now().replace(year=2070)
+            insert(refresh_tokens).values(
+                user_id=1,
+                token_hash="x",
+                token_salt="not base64",
+                ts=now(),
+                expiry_date=now().replace(year=2070),
             )
         )
     assert len(anna.call("GET", "/api/users/sessions").get_json()) == 2
@@ -182,13 +215,21 @@ def test_rows_of_the_original_count_and_go_first(make_app: MakeApp) -> None:
     assert len(anna.call("GET", "/api/users/sessions").get_json()) == 2
 
 
-def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(app: Flask, anna: Person) -> None:
+def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(
+    app: Flask, anna: Person
+) -> None:
     with app.app_context():
-        execute(insert(RefreshToken).values(user_id=1, token_hash="x", token_salt="x", ts=now(), expiry_date=now()))
         execute(
-            update(RefreshToken).where(RefreshToken.c.token_salt == "x").values(expiry_date=now().replace(year=2020))
+            insert(refresh_tokens).values(
+                user_id=1, token_hash="x", token_salt="x", ts=now(), expiry_date=now()
+            )
+        )
+        execute(
+            update(refresh_tokens)
+            .where(refresh_tokens.c.token_salt == "x")
+            .values(expiry_date=now().replace(year=2020))
         )
     assert len(anna.call("GET", "/api/users/sessions").get_json()) == 1
     anna.other_device()
     with app.app_context():
-        assert not fetch_all(select(RefreshToken).where(RefreshToken.c.token_salt == "x"))
+        assert not fetch_all(select(refresh_tokens).where(refresh_tokens.c.token_salt == "x"))

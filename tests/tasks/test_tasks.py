@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from tasks_api.database import execute
-
-from ..conftest import Person, embedded_only, problem
+from tasks_api.database.engine import execute
+from tests.conftest import Person, problem
+from tests.databases import embedded_only
 
 
 def add(person: Person, name: str = "Buy milk", **more: Any) -> int:
@@ -18,7 +18,11 @@ def add(person: Person, name: str = "Buy milk", **more: Any) -> int:
 
 
 def test_a_task_is_added_at_its_location(anna: Person) -> None:
-    answer = anna.call("POST", "/api/tasks", json={"Name": "Köp mjölk 🥛", "ts": "2026-02-03T04:05:29.999Z", "id": 77})
+    answer = anna.call(
+        "POST",
+        "/api/tasks",
+        json={"Name": "Köp mjölk 🥛", "ts": "2026-02-03T04:05:29.999Z", "id": 77},
+    )
     assert answer.status_code == 201
     task = {"id": 1, "name": "Köp mjölk 🥛", "isCompleted": False, "ts": "2026-02-03T04:06:00Z"}
     assert answer.json == task
@@ -43,6 +47,9 @@ def test_a_task_is_added_at_its_location(anna: Person) -> None:
         {"name": "x", "ts": "1899-12-31T23:59:59.999Z"},
         {"name": "x", "ts": "2026-13-01"},
         {"name": "x", "ts": 5},
+        {"name": "x", "ts": "2026-02-03T04:05:06.12345678901234567Z"},
+        {"name": "x", "ts": "2026-02-03T04:05:06.Z"},
+        {"name": "x", "ts": "2026-02-03T04:051"},
         [],
         "x",
         1,
@@ -54,18 +61,40 @@ def test_a_malformed_task_is_t00(anna: Person, body: Any) -> None:
     assert anna.call("GET", "/api/tasks").json == []
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"{'name': 'x'}", b'{"name": "\xff"}', b'{"name": "\\ud800"}', b"NaN"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"{'name': 'x'}", b'{"name": "\xff"}', b'{"name": "\\ud800"}', b"NaN"]
+)
 def test_what_is_no_json_is_t00(anna: Person, data: bytes) -> None:
     problem(anna.call("POST", "/api/tasks", data=data, content_type="application/json"), 400, "T00")
 
 
-@pytest.mark.parametrize("data", [b"[" * 60_000, b'{"name":' * 6_000, b'{"name": ' + b"9" * 60_000 + b"}"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 60_000,
+        b"[" * 60_000 + b"]" * 5_000,
+        b'{"name":' * 6_000,
+        b'{"name": ' + b"9" * 60_000 + b"}",
+    ],
+)
 def test_a_json_bomb_is_t00(anna: Person, data: bytes) -> None:
     problem(anna.call("POST", "/api/tasks", data=data, content_type="application/json"), 400, "T00")
 
 
-def test_another_media_type_is_415(anna: Person) -> None:
-    problem(anna.call("POST", "/api/tasks", data={"name": "x"}), 415, "unsupported_media_type")
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16"]
+)
+def test_another_media_type_or_charset_is_415(anna: Person, kind: str) -> None:
+    answer = anna.call("POST", "/api/tasks", data=b'{"name": "x"}', content_type=kind)
+    problem(answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/json", "application/vnd.x+json", 'application/json; charset="UTF-8"']
+)
+def test_json_has_several_names_and_may_begin_with_a_mark(anna: Person, kind: str) -> None:
+    data = b'\xef\xbb\xbf{"name": "x"}'
+    assert anna.call("POST", "/api/tasks", data=data, content_type=kind).status_code == 201
 
 
 def test_a_body_over_64_kib_is_413(anna: Person) -> None:
@@ -82,6 +111,8 @@ def test_a_body_over_64_kib_is_413(anna: Person) -> None:
         ("2026-02-03T04:05:29.999", "2026-02-03T04:06:00Z"),
         ("2026-02-03T04:05", "2026-02-03T04:05:00Z"),
         ("2026-02-03T04:05:06.1234567-08:00", "2026-02-03T12:05:00Z"),
+        ("2026-02-03T04:05:06.1234567890123456+02", "2026-02-03T02:05:00Z"),
+        ("2026-02-03T04:05:06.123456789Z", "2026-02-03T04:05:00Z"),
     ],
 )
 def test_times_are_stored_as_smalldatetime(anna: Person, given: str, stored: str) -> None:
@@ -140,7 +171,16 @@ def test_put_replaces_a_task(anna: Person) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"id": 0}, {"id": "1"}, {"id": None}, {"id": 1.5}, {"id": True}, {"isCompleted": None}, {"name": ""}]
+    "change",
+    [
+        {"id": 0},
+        {"id": "1"},
+        {"id": None},
+        {"id": 1.5},
+        {"id": True},
+        {"isCompleted": None},
+        {"name": ""},
+    ],
 )
 def test_a_malformed_put_is_t00(anna: Person, change: dict[str, Any]) -> None:
     body = {"id": add(anna), "name": "x", "isCompleted": True} | change
@@ -153,10 +193,14 @@ def test_patch_changes_what_it_names(anna: Person) -> None:
     assert anna.call("PATCH", f"/api/tasks/{number}", json={}).json == before
     changed = anna.call("PATCH", f"/api/tasks/{number}", json={"ISCOMPLETED": True})
     assert changed.json == before | {"isCompleted": True}
-    assert anna.call("PATCH", f"/api/tasks/{number}", json={"name": "New"}).get_json()["name"] == "New"
+    assert (
+        anna.call("PATCH", f"/api/tasks/{number}", json={"name": "New"}).get_json()["name"] == "New"
+    )
 
 
-@pytest.mark.parametrize("body", [{"name": None}, {"isCompleted": None}, {"ts": None}, {"name": ""}, []])
+@pytest.mark.parametrize(
+    "body", [{"name": None}, {"isCompleted": None}, {"ts": None}, {"name": ""}, []]
+)
 def test_a_malformed_patch_is_t00(anna: Person, body: Any) -> None:
     problem(anna.call("PATCH", f"/api/tasks/{add(anna)}", json=body), 400, "T00")
 
@@ -168,7 +212,9 @@ def test_delete_answers_the_id(anna: Person) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-0", "x", "1.5", "٣", "%20", "1%00"])
-def test_an_id_that_is_no_number_is_d01_in_delete_and_t01_elsewhere(anna: Person, text: str) -> None:
+def test_an_id_that_is_no_number_is_d01_in_delete_and_t01_elsewhere(
+    anna: Person, text: str
+) -> None:
     problem(anna.call("DELETE", f"/api/tasks/{text}"), 400, "D01")
     problem(anna.call("GET", f"/api/tasks/{text}"), 404, "T01")
     problem(anna.call("PATCH", f"/api/tasks/{text}", json={"name": "x"}), 404, "T01")
@@ -179,7 +225,11 @@ def test_an_unknown_id_is_t01(anna: Person, number: int) -> None:
     problem(anna.call("GET", f"/api/tasks/{number}"), 404, "T01")
     problem(anna.call("DELETE", f"/api/tasks/{number}"), 404, "T01")
     problem(anna.call("PATCH", f"/api/tasks/{number}", json={"name": "x"}), 404, "T01")
-    problem(anna.call("PUT", "/api/tasks", json={"id": number, "name": "x", "isCompleted": True}), 404, "T01")
+    problem(
+        anna.call("PUT", "/api/tasks", json={"id": number, "name": "x", "isCompleted": True}),
+        404,
+        "T01",
+    )
 
 
 def test_somebody_elses_task_is_as_unknown_as_any(anna: Person, bertil: Person) -> None:
@@ -219,10 +269,12 @@ def test_every_route_needs_an_access_token(anna: Person) -> None:
 def test_a_page_is_read_with_top_on_sql_server() -> None:
     from sqlalchemy.dialects import mssql
 
-    from tasks_api.tasks.service import _page
+    from tasks_api.tasks.service import _own_tasks
 
     for completed in (None, True, False):
-        assert str(_page(completed, 21).compile(dialect=mssql.dialect())).startswith("SELECT TOP ")
+        assert str(_own_tasks(completed, 21).compile(dialect=mssql.dialect())).startswith(
+            "SELECT TOP "
+        )
 
 
 @embedded_only
@@ -231,3 +283,13 @@ def test_a_day_that_a_hand_wrote_is_its_midnight(app: Flask, anna: Person) -> No
     with app.app_context():
         execute(text("UPDATE Task SET TS = '2026-03-04'"))
     assert anna.call("GET", "/api/tasks").get_json()[0]["ts"] == "2026-03-04T00:00:00Z"
+
+
+def test_a_user_that_is_gone_gets_a04(
+    app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks_api.tasks import service
+
+    add = service.add
+    monkeypatch.setattr(service, "add", lambda _user_id, **body: add(99, **body))
+    problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 401, "A04")

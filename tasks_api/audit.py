@@ -1,0 +1,29 @@
+"""Security events: one log line and one count each. Never a token, a password, a hash or an email."""
+
+import logging
+
+from prometheus_client import Counter
+
+log = logging.getLogger("tasks_api.security")
+
+SECURITY_EVENTS = Counter("tasks_security_events", "Security events by kind", ["event"])
+
+# What happens every day; everything else is a warning.
+_ORDINARY = {"signed_up", "login_ok", "password_changed", "session_ended", "user_activated"}
+
+
+def security_event(event: str, **facts: object) -> None:
+    """Record that ``event`` happened.
+
+    Args:
+        event: its kind; SECURITY.md lists them.
+        facts: what the log line says beside address and request id; None is left out.
+    """
+    SECURITY_EVENTS.labels(event).inc()
+    known = {
+        name: fact if isinstance(fact, int) else str(fact)
+        for name, fact in facts.items()
+        if fact is not None
+    }
+    level = logging.INFO if event in _ORDINARY else logging.WARNING
+    log.log(level, event, extra=known | {"event": event})

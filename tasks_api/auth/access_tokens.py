@@ -1,0 +1,154 @@
+"""Access tokens: issued and checked with flask-jwt-extended, let in only while their session lives."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, cast
+
+import jwt
+from flask import Flask, current_app, g, request
+from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt.algorithms import HMACAlgorithm
+from jwt.exceptions import ExpiredSignatureError, InvalidSignatureError, PyJWTError
+from sqlalchemy import bindparam, select
+
+from ..audit import security_event
+from ..clock import now
+from ..config import Settings
+from ..database.engine import fetch_one
+from ..errors import A01, A02, A03, A04, ApiError
+from ..models import MAX_ID, refresh_tokens, users
+
+session, user = refresh_tokens.c, users.c
+
+CLOCK_SKEW_SECONDS = 5  # how far the clocks of two machines may differ
+REMEMBERED = 4096  # access tokens whose signature was good
+_CLAIMS = {"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type"}
+
+_ALIVE = (
+    select(session.id)
+    .join(users, user.id == session.user_id)
+    .where(
+        session.session_id == bindparam("session_id"),
+        session.user_id == bindparam("user_id"),
+        session.expiry_date > bindparam("moment"),
+        user.active,
+    )
+)
+
+
+class PreparedOnce(HMACAlgorithm):
+    """PyJWT's HS256. PyJWT tries to read the key as PEM, DER and JSON for each token: 26 microseconds."""
+
+    prepare_key = lru_cache(HMACAlgorithm.prepare_key)
+
+
+jwt.unregister_algorithm("HS256")
+jwt.register_algorithm("HS256", PreparedOnce(HMACAlgorithm.SHA256))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request, as its access token and its session say."""
+
+    user_id: int
+    session_id: uuid.UUID
+
+
+def init_access_tokens(app: Flask, settings: Settings) -> None:
+    """Pin algorithms, issuer, audience and lifetime; choose keys by ``kid``."""
+    keys = {key.kid: key for key in settings.token_keys}
+    newest = settings.token_keys[0]
+    app.config.update(
+        JWT_ALGORITHM=newest.algorithm,
+        JWT_DECODE_ALGORITHMS=sorted({key.algorithm for key in keys.values()}),
+        JWT_ENCODE_ISSUER=settings.jwt_issuer,
+        JWT_DECODE_ISSUER=settings.jwt_issuer,
+        JWT_ENCODE_AUDIENCE=settings.jwt_audience,
+        JWT_DECODE_AUDIENCE=settings.jwt_audience,
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
+        JWT_DECODE_LEEWAY=CLOCK_SKEW_SECONDS,
+        JWT_COOKIE_CSRF_PROTECT=False,  # tokens travel in a header, never in a cookie
+    )
+    manager = JWTManager(app)
+
+    @manager.encode_key_loader
+    def signing_key(_identity: str) -> Any:
+        return newest.signing
+
+    @manager.additional_headers_loader
+    def headers(_identity: str) -> dict[str, str]:
+        return {"kid": newest.kid}
+
+    @manager.decode_key_loader
+    def verification_key(header: dict[str, Any], claims: dict[str, Any]) -> Any:
+        # Here and not after verification, because flask-jwt-extended fills in a type that is missing.
+        if not claims.keys() >= _CLAIMS:
+            raise PyJWTError("claims are missing")
+        key = keys.get(header.get("kid", ""))
+        # The key decides the algorithm, never the token (RFC 8725, section 3.1).
+        if key is None or header.get("alg") != key.algorithm:
+            raise PyJWTError("unknown kid, or not its algorithm")
+        return key.verifying
+
+    # A client sends the same token for minutes, and a signature that was good stays good: checking it again costs
+    # as much as both of a request's statements. Whether token and session still live is asked every time.
+    app.extensions["decode"] = lru_cache(REMEMBERED)(decode_token)
+
+
+def issue(user_id: int, session_id: uuid.UUID) -> str:
+    """A new access token for the session."""
+    return str(create_access_token(str(user_id), additional_claims={"sid": str(session_id)}))
+
+
+def caller() -> Caller:
+    """Who sent this request."""
+    return cast(Caller, g.caller)
+
+
+def authenticate() -> None:
+    """Let the request in only with a good access token of a living session; ``caller()`` says whose.
+
+    Not flask-jwt-extended's ``jwt_required``: it verifies each token anew, and wants "Bearer" spelled so, where
+    schemes have no case (RFC 9110, section 11.1).
+
+    Raises:
+        ApiError: A01 to A04.
+    """
+    scheme, _, encoded = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not encoded.strip():
+        raise ApiError(A01)
+    found = _verify(encoded.strip())
+    # One statement on every request is what lets a logout take effect at once.
+    asked = {"session_id": found.session_id, "user_id": found.user_id, "moment": now()}
+    if found.user_id > MAX_ID or fetch_one(_ALIVE, asked) is None:
+        raise ApiError(A04)
+    g.caller = found
+
+
+def _verify(encoded: str) -> Caller:
+    try:
+        claims = current_app.extensions["decode"](encoded)
+        subject = claims["sub"]
+        if claims["type"] != "access" or not (subject.isascii() and subject.isdecimal()):
+            raise PyJWTError("not of ours")
+        if claims["exp"] <= now().timestamp():  # the clock skew is for nbf and iat alone
+            raise ExpiredSignatureError
+        return Caller(int(subject), uuid.UUID(claims["sid"]))
+    except ExpiredSignatureError:
+        raise ApiError(A02) from None
+    except InvalidSignatureError:  # well-formed, and with one of our key ids
+        security_event("access_token_forged")
+        raise ApiError(A03) from None
+    except (
+        PyJWTError,
+        JWTExtendedException,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
+        security_event("access_token_refused")
+        raise ApiError(A03) from None

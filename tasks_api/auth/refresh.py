@@ -1,0 +1,151 @@
+"""What a refresh token is worth: the cases of a refresh, and logging out with one."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import NoReturn
+
+from sqlalchemy import bindparam, func, literal_column, select, update
+
+from ..audit import security_event
+from ..clock import now
+from ..config import current_settings
+from ..database.engine import AnyRow, execute, fetch_one
+from ..errors import INVALID_GRANT, ApiError
+from ..models import refresh_tokens, users
+from .refresh_tokens import Token, decode, has_hash, token_hash
+from .sessions import Device, OpenSession, end_session, expiry, keyring, started_at
+
+session, user = refresh_tokens.c, users.c
+
+# Built once: building a statement takes longer than executing it.
+_SESSION_AND_USER = (
+    select(refresh_tokens, user.first_name, user.active)
+    .join(users, user.id == session.user_id)
+    .where(session.session_id == bindparam("session_id"))
+)
+_COMPARE_AND_SWAP = (
+    update(refresh_tokens)
+    .where(
+        session.session_id == bindparam("of_session"),
+        session.counter == bindparam("read_counter"),
+        session.token_hash == bindparam("read_hash"),
+    )
+    .values(
+        # Never a None as a parameter: the driver would have to ask the server for its type.
+        user_agent=func.nullif(
+            bindparam("agent", type_=session.user_agent.type), literal_column("''")
+        ),
+        ip_address=func.nullif(
+            bindparam("address", type_=session.ip_address.type), literal_column("''")
+        ),
+    )
+)
+
+
+def refresh(text: str, user_id: int, device: Device) -> OpenSession:
+    """Answer a refresh token with the session's current one.
+
+    Args:
+        text: the refresh token.
+        user_id: whose it should be, 0 if the client does not say.
+        device: where the request came from.
+
+    Raises:
+        ApiError: INVALID_GRANT.
+    """
+    # Not ours, or made up: nothing changes, so that nobody can end a session without having held its token.
+    try:
+        token = decode(text)
+    except ValueError:
+        _refuse("malformed")
+    row = _session_of(token)
+    if row is None:
+        _refuse("unknown_session", session_id=token.session_id)
+    facts = {"user_id": row.user_id, "session_id": row.session_id}
+    if user_id and user_id != row.user_id:
+        _refuse("other_user", **facts)
+
+    # The session ran out, or its user was deactivated.
+    moment = now()
+    oldest = moment - timedelta(days=current_settings.session_max_days)
+    if row.expiry_date <= moment or started_at(row) <= oldest or not row.active:
+        _refuse("session_over", **facts)
+
+    # The current token, as nearly always. Of simultaneous requests one wins the compare-and-swap; the others
+    # read again and find themselves in the next case.
+    if token.counter == row.counter:
+        if not has_hash(token, row.token_salt, row.token_hash):
+            _refuse("other_hash", **facts)
+        successor = keyring().make(row.session_id, row.counter + 1, row.token_salt)
+        if _rotate(row, successor, device):
+            return OpenSession(row.user_id, row.first_name, row.session_id, str(successor))
+        row = _session_of(token)
+        if row is None:
+            _refuse("session_over", **facts)
+
+    # The token before: a second tab, or a client that never saw the answer. It gets the same successor, while
+    # the window is open; afterwards it is as old as any other.
+    if token.counter == row.counter - 1 and _is_in_retry_window(row):
+        known = keyring().find(row.session_id, row.counter, row.token_salt, row.token_hash)
+        if known is None:
+            _refuse("other_hash", **facts)
+        security_event("refresh_retried", **facts)
+        return OpenSession(row.user_id, row.first_name, row.session_id, str(known))
+
+    # An older token: two parties hold copies, and one of them stole it. A newer one: the database was restored
+    # from a backup, and nobody can tell any more. Nobody keeps the session.
+    security_event("refresh_replayed", counter=token.counter, current=row.counter, **facts)
+    _end(row, "replay")
+    raise ApiError(INVALID_GRANT)
+
+
+def log_out(text: str) -> None:
+    """End the session of a refresh token, current or used; any other text changes nothing (RFC 7009)."""
+    try:
+        token = decode(text)
+    except ValueError:
+        return
+    row = _session_of(token)
+    if row is not None:
+        _end(row, "logout")
+
+
+def _refuse(reason: str, **facts: object) -> NoReturn:
+    security_event("refresh_refused", reason=reason, **facts)
+    raise ApiError(INVALID_GRANT)
+
+
+def _end(row: AnyRow, reason: str) -> None:
+    with suppress(ApiError):  # somebody else just did
+        end_session(row.user_id, row.session_id, reason)
+
+
+def _session_of(token: Token) -> AnyRow | None:
+    """The session of ``token``, if one of our keys made the token."""
+    row = fetch_one(_SESSION_AND_USER, {"session_id": token.session_id})
+    return row if row is not None and keyring().made(token, row.token_salt) else None
+
+
+def _is_in_retry_window(row: AnyRow) -> bool:
+    window = current_settings.refresh_retry_seconds
+    if not window or row.rotated_at is None:
+        return False
+    # A rotation in the future is now: clocks differ.
+    return bool(now() - row.rotated_at <= timedelta(seconds=window))
+
+
+def _rotate(row: AnyRow, successor: Token, device: Device) -> bool:
+    """Compare and swap: whether the row still had the counter that was read."""
+    moment = now()
+    changes = {
+        "of_session": row.session_id,
+        "read_counter": row.counter,
+        "read_hash": row.token_hash,
+        "counter": successor.counter,
+        "token_hash": token_hash(successor, row.token_salt),
+        "expiry_date": expiry(started_at(row), moment),
+        "rotated_at": moment,
+        "agent": device.user_agent or "",
+        "address": device.ip_address or "",
+    }
+    return execute(_COMPARE_AND_SWAP, changes) == 1

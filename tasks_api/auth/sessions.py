@@ -1,0 +1,161 @@
+"""Sessions: one row of RefreshToken is one device that is signed in."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import delete, insert, null, select
+
+from ..attempts import client_of
+from ..audit import security_event
+from ..clock import now
+from ..config import current_settings
+from ..database.engine import AnyRow, execute, fetch_all
+from ..errors import NOT_FOUND, ApiError
+from ..models import refresh_tokens
+from .refresh_tokens import Keyring, new_salt, token_hash
+
+session = refresh_tokens.c
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a request came from, cut to the length of its columns."""
+
+    user_agent: str | None
+    ip_address: str | None
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A session and its current refresh token."""
+
+    user_id: int
+    first_name: str
+    session_id: uuid.UUID
+    refresh_token: str
+
+
+def keyring() -> Keyring:
+    """The server's keys of refresh tokens."""
+    return Keyring(current_settings.refresh_token_keys)
+
+
+def make_room(user_id: int) -> list[uuid.UUID]:
+    """Delete the user's sessions that ran out and those that are too many for one more.
+
+    Returns:
+        The ids of those that were too many, the least recently used ones.
+    """
+    moment = now()
+    found = fetch_all(select(refresh_tokens).where(session.user_id == user_id))
+    living = [row for row in found if row.expiry_date > moment]
+    # The original's rows have never been used here, so they go first.
+    living.sort(key=lambda row: (row.started_at is not None, last_used_at(row)))
+    surplus = living[: max(0, len(living) - current_settings.max_sessions + 1)]
+    over = [row for row in found if row.expiry_date <= moment]
+    doomed = [row.session_id for row in over + surplus]
+    for start in range(0, len(doomed), 1000):  # a statement takes at most 2,100 parameters
+        _delete(session.session_id.in_(doomed[start : start + 1000]))
+    return [row.session_id for row in surplus]
+
+
+def open_session(user: AnyRow, device: Device) -> OpenSession:
+    """Insert a session and make its first refresh token."""
+    session_id, salt, moment = uuid.uuid4(), new_salt(), now()
+    token = keyring().make(session_id, 0, salt)
+    execute(
+        insert(refresh_tokens).values(
+            user_id=user.id,
+            token_hash=token_hash(token, salt),
+            token_salt=salt,
+            ts=moment,
+            expiry_date=expiry(moment, moment),
+            session_id=session_id,
+            counter=0,
+            started_at=moment,
+            user_agent=device.user_agent or null(),
+            ip_address=device.ip_address or null(),
+        )
+    )
+    return OpenSession(user.id, user.first_name, session_id, str(token))
+
+
+def expiry(started: datetime, moment: datetime) -> datetime:
+    """When a session that is used at ``moment`` ends: the earlier of its sliding and its absolute end."""
+    sliding = moment + timedelta(days=current_settings.refresh_token_days)
+    return min(sliding, started + timedelta(days=current_settings.session_max_days))
+
+
+def started_at(row: AnyRow) -> datetime:
+    """When the session was opened, here or by the original."""
+    return cast(datetime, row.started_at or row.ts)
+
+
+def last_used_at(row: AnyRow) -> datetime:
+    """When the session was opened or last refreshed."""
+    return max(started_at(row), row.rotated_at or started_at(row))
+
+
+def is_signed_in_at(user_id: int, client: str) -> bool:
+    """Whether the user has a living session at this client's address, see ``attempts.client_of``."""
+    living = (session.user_id == user_id, session.expiry_date > now())
+    addresses = fetch_all(select(session.ip_address).where(*living))
+    return client in {client_of(address) for (address,) in addresses if address}
+
+
+def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[str, object]]:
+    """The user's living sessions, the most recently used first."""
+    living = (session.user_id == user_id, session.expiry_date > now())
+    found: Sequence[AnyRow] = fetch_all(select(refresh_tokens).where(*living))
+    return [
+        {
+            "session_id": row.session_id,
+            "current": row.session_id == current,
+            "started_at": started_at(row),
+            "last_used_at": last_used_at(row),
+            "expiry_date": row.expiry_date,
+            "user_agent": row.user_agent,
+            "ip_address": row.ip_address,
+        }
+        for row in sorted(found, key=last_used_at, reverse=True)
+    ]
+
+
+def end_session(user_id: int, session_id: uuid.UUID, reason: str) -> None:
+    """End one session of the user.
+
+    Raises:
+        ApiError: NOT_FOUND, for a session that does not exist and for somebody else's.
+    """
+    if not _delete(session.session_id == session_id, session.user_id == user_id):
+        raise ApiError(NOT_FOUND, "You have no such session.")
+    security_event("session_ended", reason=reason, user_id=user_id, session_id=session_id)
+
+
+def end_all_sessions(user_id: int) -> None:
+    """End every session of the user."""
+    count = delete_all(user_id)
+    security_event("session_ended", reason="all_signed_out", user_id=user_id, count=count)
+
+
+def delete_all(user_id: int) -> int:
+    """Delete every session of the user, as a part of something that has an event of its own."""
+    return _delete(session.user_id == user_id)
+
+
+def purge(most: int) -> int:
+    """Delete sessions that ran out, anybody's, and return how many.
+
+    Args:
+        most: no more than this many, so that nobody waits for the locks.
+    """
+    past = now() - timedelta(minutes=1)
+    over = select(session.id).where(session.expiry_date <= past).limit(most)
+    return _delete(session.id.in_(over))
+
+
+def _delete(*conditions: Any) -> int:
+    return execute(delete(refresh_tokens).where(*conditions))

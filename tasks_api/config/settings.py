@@ -1,0 +1,317 @@
+"""Every setting, its default and its meaning, in one table; and where settings are read from.
+
+A setting NAME is the environment variable TASKS_NAME, the same in a ``.env`` file in the working
+directory, or NAME in ``instance/settings.cfg`` (Python syntax, as in Flask). The environment wins over
+``.env``, both win over the file.
+"""
+
+import os
+import re
+import runpy
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import marshmallow as ma
+from dotenv import dotenv_values
+from flask import current_app
+from sqlalchemy.engine import URL, make_url
+from werkzeug.local import LocalProxy
+
+from .database_url import read_database_url
+from .fields import Text, TextList, boolean, integer, log_level, origin, rate, secret, storage_uri
+from .keys import TokenKey, generated_key, key_file, secret_key, signing_key_file
+
+PREFIX = "TASKS_"
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+# What Kubernetes sets in every container for a Service called "tasks", and what tests use.
+_FOREIGN = re.compile(
+    r"TASKS_(TEST_.*|PORT(_.*)?|SERVICE_.*|.*_SERVICE_(HOST|PORT.*)|.*_PORT(_.*)?)"
+)
+
+Given = dict[str, tuple[str, object]]  # by the setting's name: where it stands, what stands there
+
+
+class ConfigError(click.ClickException):
+    """A setting that cannot be used. The message is one line that names it."""
+
+
+def setting(
+    default: object,
+    read: ma.fields.Field[Any],
+    meaning: str,
+    shown: str | None = None,
+    *,
+    is_secret: bool = False,
+) -> Any:
+    """A row of the table.
+
+    Args:
+        default: the value if nothing is set.
+        read: how the text becomes the value.
+        meaning: for people.
+        shown: what people read as the default, if not ``default`` itself.
+        is_secret: whether the value must not be shown.
+    """
+    if shown is None:
+        shown = "none" if default in (None, ()) else f"`{str(default).lower()}`"
+    row = {"read": read, "meaning": meaning, "shown": shown}
+    return field(default=cast(Any, default), metadata=row, repr=not is_secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one application; ``Settings.load()`` reads and checks them."""
+
+    instance_path: Path
+    generated_keys: tuple[str, ...]
+
+    database_url: URL = setting(
+        make_url("sqlite:///tasks.db"),
+        Text(read_database_url),
+        "where the data is: an SQLAlchemy URL or an ODBC connection string; "
+        "a relative SQLite file is in `instance/`",
+    )
+    upgrade_on_start: bool = setting(
+        None,
+        boolean(),
+        "apply new schema scripts when the service starts",
+        "true for SQLite, else false",
+    )
+    jwt_secret_key: bytes | None = setting(
+        None,
+        Text(secret),
+        "signs access tokens (HS256); at least 32 bytes",
+        "generated in `instance/`",
+        is_secret=True,
+    )
+    jwt_secret_key_previous: tuple[bytes, ...] = setting(
+        (),
+        TextList(secret),
+        "older keys whose access tokens are still accepted",
+        is_secret=True,
+    )
+    jwt_private_key_file: TokenKey | None = setting(
+        None,
+        Text(signing_key_file),
+        "PEM file: its key signs access tokens instead (RS256, ES256 or EdDSA; "
+        "`make install EXTRAS=asymmetric`), and /.well-known/jwks.json has what other services need "
+        "to verify them",
+        is_secret=True,
+    )
+    jwt_key_files_previous: tuple[TokenKey, ...] = setting(
+        (),
+        TextList(key_file),
+        "PEM files of older keys whose access tokens are still accepted",
+        is_secret=True,
+    )
+    refresh_token_key: bytes = setting(
+        None,
+        Text(secret),
+        "makes refresh tokens; at least 32 bytes",
+        "generated in `instance/`",
+        is_secret=True,
+    )
+    refresh_token_key_previous: tuple[bytes, ...] = setting(
+        (),
+        TextList(secret),
+        "older keys whose refresh tokens are still accepted",
+        is_secret=True,
+    )
+    jwt_issuer: str = setting(
+        "tasks-api", Text(), "the `iss` of access tokens, checked on every request"
+    )
+    jwt_audience: str = setting(
+        "tasks-api", Text(), "the `aud` of access tokens, checked on every request"
+    )
+    access_token_seconds: int = setting(
+        900, integer(1, 86_400), "lifetime of an access token, in seconds"
+    )
+    refresh_token_days: int = setting(
+        14, integer(1, 3650), "a session ends when it was not refreshed for this many days"
+    )
+    session_max_days: int = setting(
+        90, integer(1, 3650), "a session ends this many days after its login"
+    )
+    refresh_retry_seconds: int = setting(
+        10,
+        integer(0, 60),
+        "how long a used refresh token is answered with its one successor; 0: never",
+    )
+    max_sessions: int = setting(
+        20, integer(1, 1000), "sessions a user can have; the least recently used one makes room"
+    )
+    password_iterations: int = setting(
+        600_000,
+        integer(100_000, 10_000_000),
+        "PBKDF2-HMAC-SHA256 iterations; 100000 writes the format that the .NET original reads",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        (), TextList(origin), "browser origins that may call the API, comma-separated"
+    )
+    trusted_proxies: int = setting(
+        0, integer(0, 10), "reverse proxies in front whose X-Forwarded-* headers are believed"
+    )
+    ratelimit_enabled: bool = setting(True, boolean(), "limit how often one client may try")
+    ratelimit_storage_uri: str = setting(
+        "memory://",
+        Text(storage_uri),
+        "where attempts are counted: in each process, or `redis://...` for all "
+        "(`make install EXTRAS=redis`)",
+        is_secret=True,
+    )
+    ratelimit_login: str = setting("60 per minute", Text(rate), "logins per client address")
+    ratelimit_login_failures: str = setting(
+        "10 per 5 minutes", Text(rate), "wrong passwords per account and client address"
+    )
+    ratelimit_account_failures: str = setting(
+        "100 per hour",
+        Text(rate),
+        "wrong passwords per account, from anywhere but where its user is signed in",
+    )
+    ratelimit_signup: str = setting("60 per hour", Text(rate), "signups per client address")
+    ratelimit_refresh: str = setting(
+        "30 per minute", Text(rate), "refused refreshes per client address"
+    )
+    ratelimit_password: str = setting(
+        "30 per hour", Text(rate), "password changes per client address"
+    )
+    metrics_enabled: bool = setting(True, boolean(), "serve /metrics")
+    docs_enabled: bool = setting(True, boolean(), "serve /swagger and /openapi.json")
+    page_enabled: bool = setting(True, boolean(), "serve the page at /")
+    log_level: str = setting("INFO", Text(log_level), "DEBUG, INFO, WARNING or ERROR", "`INFO`")
+    threads: int = setting(
+        4,
+        integer(1, 256),
+        "threads of a gunicorn worker, each with a database connection of its own; not in "
+        "`settings.cfg`, for gunicorn.conf.py reads it too",
+    )
+
+    @property
+    def token_keys(self) -> tuple[TokenKey, ...]:
+        """The keys of access tokens: the first signs, all of them verify."""
+        secrets = (self.jwt_secret_key, *self.jwt_secret_key_previous)
+        of_secrets = (secret_key(key) for key in secrets if key)
+        keys = (self.jwt_private_key_file, *of_secrets, *self.jwt_key_files_previous)
+        return tuple(key for key in keys if key)
+
+    @property
+    def public_keys(self) -> list[dict[str, str]]:
+        """What other services need to verify access tokens (RFC 7517)."""
+        return [key.jwk for key in self.token_keys if key.jwk]
+
+    @property
+    def refresh_token_keys(self) -> tuple[bytes, ...]:
+        """The keys of refresh tokens: the first makes them, all of them verify."""
+        return (self.refresh_token_key, *self.refresh_token_key_previous)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is the embedded one."""
+        return self.database_url.get_backend_name() == "sqlite"
+
+    @property
+    def database_file(self) -> Path:
+        """The embedded database's file; relative names are in the instance folder."""
+        return self.instance_path / (self.database_url.database or "")
+
+    @classmethod
+    def load(
+        cls, environ: Mapping[str, str] | None = None, instance_path: Path | None = None
+    ) -> "Settings":
+        """Read, check and complete the settings.
+
+        Args:
+            environ: the environment, instead of ``.env`` and the process's own.
+            instance_path: the folder for run-time state, instead of TASKS_INSTANCE_PATH or ``instance/``.
+
+        Raises:
+            ConfigError: an unknown name or an unusable value.
+        """
+        if environ is None:
+            environ = _from_dotenv() | os.environ
+        folder = instance_path or Path(environ.get("TASKS_INSTANCE_PATH") or ROOT / "instance")
+        instance = folder.absolute()
+        given = _from_file(instance / "settings.cfg") | _from_environment(environ)
+        return cls(**_complete(_read(given), instance))
+
+
+def _rows() -> dict[str, Field[Any]]:
+    return {row.name: row for row in fields(Settings) if row.metadata}
+
+
+def _from_dotenv() -> dict[str, str]:
+    try:
+        found = dotenv_values(".env")
+    except ValueError:  # what PowerShell writes is UTF-16
+        raise ConfigError(f"{Path('.env').absolute()} is not text in UTF-8") from None
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _from_environment(environ: Mapping[str, str]) -> Given:
+    return {
+        name.removeprefix(PREFIX).lower(): (name, value)
+        for name, value in environ.items()
+        if name.startswith(PREFIX)
+        and name != "TASKS_INSTANCE_PATH"
+        and not _FOREIGN.fullmatch(name)
+    }
+
+
+def _from_file(path: Path) -> Given:
+    try:
+        found = runpy.run_path(str(path)) if path.exists() else {}
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+        raise ConfigError(f"{path} cannot be read: {reason}") from None
+    for name in found:
+        if not name.isupper() and name.lower() in _rows():
+            raise ConfigError(f"{name} in {path} must be written {name.upper()}")
+    if "THREADS" in found:
+        raise ConfigError(f"THREADS in {path} must be TASKS_THREADS in the environment")
+    return {name.lower(): (f"{name} in {path}", found[name]) for name in found if name.isupper()}
+
+
+def _read(given: Given) -> dict[str, Any]:
+    readers = {name: row.metadata["read"] for name, row in _rows().items()}
+    for name, (shown, _) in given.items():
+        if name not in readers:
+            raise ConfigError(f"{shown} is not a setting")
+    try:
+        schema = ma.Schema.from_dict(readers)()
+        return dict(schema.load({name: value for name, (_, value) in given.items()}))
+    except ma.ValidationError as error:
+        name, (message, *_) = next(iter(error.normalized_messages().items()))
+        raise ConfigError(f"{given[name][0]} {message}") from None
+
+
+def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
+    if "upgrade_on_start" not in known:
+        url = known.get("database_url", Settings.database_url)
+        known["upgrade_on_start"] = url.get_backend_name() == "sqlite"
+    generated = []
+    for name in ("jwt_secret_key", "refresh_token_key"):
+        if name in known or (name == "jwt_secret_key" and "jwt_private_key_file" in known):
+            continue
+        generated.append(PREFIX + name.upper())
+        try:
+            known[name] = generated_key(instance / name)
+        except (OSError, ValueError) as error:
+            reason = f"is not set and {instance / name}: {error}"
+            raise ConfigError(f"{generated[-1]} {reason}") from None
+    return known | {"instance_path": instance, "generated_keys": tuple(generated)}
+
+
+def markdown_table() -> str:
+    """The settings as the table in the documentation; a test holds the two together."""
+    lines = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for name, row in _rows().items():
+        shown, meaning = row.metadata["shown"], row.metadata["meaning"]
+        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {meaning} |")
+    return "\n".join(lines)
+
+
+current_settings = cast(Settings, LocalProxy(lambda: current_app.extensions["settings"]))

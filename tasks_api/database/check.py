@@ -1,0 +1,144 @@
+"""What ``flask db check`` says: how the database is reached and how it is; when it is not, why and what to do."""
+
+import ctypes
+import re
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection, Engine
+
+from ..config import Settings
+from . import migrations, sqlserver
+
+# The first whose pattern matches what the driver says.
+_ADVICE = {
+    r"certificate|SSL Provider": (
+        "the server's certificate is not trusted: give it one that this machine trusts, with {host} as its name, or "
+        "add TrustServerCertificate=yes to TASKS_DATABASE_URL, which costs the proof that this is your server: "
+        "the line stays encrypted, but whoever sits in between can read and change everything"
+    ),
+    r"SSPI|Kerberos|GSS|\((18456|18452|18470|40615)\)": (
+        "the server refused {login}: check user and password (without them it is this machine's account, which "
+        "needs Kerberos: run kinit), and Azure SQL's firewall"
+    ),
+    r"\((4060|911)\)": (
+        "database {database} is not there or not open to {login}: run 'flask --app tasks_api db create' (on Azure "
+        "SQL make it in the portal), or make {login} a user in it"
+    ),
+    r"\((229|230|262|297|300|916|1088|15151|15247)\)": (
+        "{login} lacks a permission: docs/sql-server.md, 'Least privilege', has the T-SQL for the service; "
+        "'db create' and 'db upgrade' need a login that may create databases and tables"
+    ),
+    r"IM00[2-9]|Can't open lib|Driver Manager": "{driver}",
+    r"HYT0[01]|08001|08S01": (
+        "no SQL Server answers at {host}: check name, port and firewall, and that the server listens on TCP"
+    ),
+}
+_ABOUT_SERVER = """
+SELECT
+    CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)) AS version,
+    CAST(SERVERPROPERTY('Edition') AS nvarchar(128)) AS edition,
+    DB_NAME() AS name,
+    SUSER_SNAME() AS login,
+    (SELECT is_read_committed_snapshot_on FROM sys.databases WHERE name = DB_NAME()) AS snapshot
+"""
+# What the service does to its tables, and docs/sql-server.md, 'Least privilege', grants.
+_MISSING = """
+SELECT needed.permission + ' on ' + needed.name AS missing
+FROM (
+    SELECT grants.permission, tables.name
+    FROM (VALUES ('SELECT', 0), ('INSERT', 1), ('UPDATE', 1), ('DELETE', 2)) AS grants (permission, rank)
+    INNER JOIN (VALUES ('[User]', 1), ('Task', 2), ('RefreshToken', 2), ('SchemaVersion', 0)) AS tables (name, rank)
+        ON grants.rank <= tables.rank
+) AS needed
+WHERE COALESCE(HAS_PERMS_BY_NAME(needed.name, 'OBJECT', needed.permission), 0) = 0
+"""
+
+
+def report(engine: Engine, settings: Settings) -> tuple[dict[str, str], bool]:
+    """What a database that answers is like.
+
+    Returns:
+        What there is to say, by its name, and whether the service can work with it.
+
+    Raises:
+        SQLAlchemyError: it does not answer; ``explain`` says why.
+    """
+    missing: Sequence[str] = ()
+    waiting = migrations.pending(engine, settings)
+    with engine.connect() as connection:
+        if settings.is_sqlite:
+            facts = {"driver": f"SQLite {sqlite3.sqlite_version}"}
+            facts["database"] = str(settings.database_file)
+        else:
+            facts = _about_server(connection, settings)
+            missing = () if waiting else connection.execute(text(_MISSING)).scalars().all()
+        began = time.perf_counter()
+        for _ in range(10):
+            connection.execute(text("SELECT 1")).scalar_one()
+        facts["latency"] = f"{(time.perf_counter() - began) * 100:.2f} ms a round trip"
+    facts["schema"] = migrations.advice(waiting) if waiting else "current"
+    if missing:
+        facts["permissions"] = f"missing: {', '.join(missing)}"
+    return facts, not waiting and not missing
+
+
+def _about_server(connection: Connection, settings: Settings) -> dict[str, str]:
+    import pyodbc
+
+    driver: Any = connection.connection.dbapi_connection
+    version, edition, name, login, snapshot = connection.execute(text(_ABOUT_SERVER)).one()
+    query = settings.database_url.query
+    encryption = "on, the server's certificate is checked"
+    if query.get("encrypt") in ("no", "optional"):
+        encryption = "off, unless the server insists: remove Encrypt=no"
+    elif query.get("trustservercertificate") == "yes":
+        encryption = "on, but the server's certificate is not checked (TrustServerCertificate)"
+    reads = "on" if snapshot else "off: readers wait for writers, 'db create' switches it on"
+    used = [driver.getinfo(what) for what in (pyodbc.SQL_DRIVER_NAME, pyodbc.SQL_DRIVER_VER)]
+    return {
+        "driver": " ".join(used),
+        "server": f"{_host(settings)}, SQL Server {version}, {edition}",
+        "database": f"{name} as {login}, read-committed snapshot {reads}",
+        "encryption": encryption,
+    }
+
+
+def explain(error: Exception, settings: Settings) -> str:
+    """Why the database does not answer, and what to do about it, in one line without secrets."""
+    original = getattr(error, "orig", None) or error
+    reason = sqlserver.message(original)
+    if settings.is_sqlite:
+        return f"the database {settings.database_file} does not answer: {reason}"
+    url = settings.database_url
+    for pattern, advice in _ADVICE.items():
+        if re.search(pattern, str(original), re.IGNORECASE):
+            said = advice.format(
+                host=_host(settings),
+                login=url.username or "this machine's account",
+                database=url.database,
+                driver=_about_driver(str(url.query.get("driver") or sqlserver.find_driver())),
+            )
+            return f"{said} ({reason})"
+    return f"the database does not answer: {reason}"
+
+
+def _host(settings: Settings) -> str:
+    url = settings.database_url
+    return f"{url.host}:{url.port}" if url.port else str(url.host)
+
+
+def _about_driver(driver: str) -> str:
+    if not Path(driver).is_file():
+        install = "make install EXTRAS=sqlserver, or Microsoft's package msodbcsql18"
+        return f"there is no ODBC driver called {driver}: install it ({install})"
+    try:
+        ctypes.CDLL(driver)
+    except OSError as error:  # it names the library that is missing
+        packages = "apt-get install libgssapi-krb5-2 libltdl7"
+        return f"the driver lacks a system library: {error} (Debian, Ubuntu: {packages})"
+    return f"the driver {driver} does not load"

@@ -1,0 +1,241 @@
+"""The way to SQL Server: Microsoft's ODBC driver, connection string, connections, error numbers.
+
+pyodbc is imported where it is used: it needs unixODBC, which nobody needs who stays on SQLite.
+"""
+
+import platform
+import re
+import sys
+import threading
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.types import String
+
+if TYPE_CHECKING:
+    import pyodbc
+
+LOGIN_SECONDS = 5  # how long the server may take to let us in
+LOCK_SECONDS = 6  # how long a statement waits for a lock; the server looks for deadlocks every 5
+QUERY_SECONDS = (
+    7  # how long it may work on one; a server that says nothing at all costs thrice as much
+)
+
+NEWEST_DRIVER = "ODBC Driver 18 for SQL Server"
+_DRIVER = re.compile(r"ODBC Driver (1[7-9]|[2-9]\d) for SQL Server")
+_MICROSOFTS = re.compile(r"(ODBC Driver [\d.]+ for )?SQL Server( Native Client [\d.]+)?")
+_QUIET = re.compile(r"[\w.,:\\/@+\-]*")  # values that need no braces
+
+# https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
+DEADLOCK_VICTIM = 1205
+LOCK_TIMEOUT = 1222
+# The connection or the server went away, or Azure SQL asks to come back:
+# https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
+_TRANSIENT = frozenset(
+    {64, 233, 596, 4060, 6005, 10053, 10054, 10060, 10928, 10929, 18401}
+    | {40197, 40501, 40613, 49918, 49919, 49920}
+)
+# What an operator has to mend: schema, login, permission, space, memory, damage, locks, read-only.
+_OPERATORS = frozenset(
+    {207, 208, 229, 230, 262, 297, 701, 823, 824, 825, 845, 916, 926, 945, 1101, 1105, 1204}
+    | {DEADLOCK_VICTIM, LOCK_TIMEOUT, 3906, 8645, 8651, 9001, 9002, 18452, 18456, 40544}
+)
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """What SQLAlchemy's engine is made with."""
+    return {
+        "creator": Connector(url),
+        "isolation_level": "AUTOCOMMIT",
+        "skip_autocommit_rollback": True,  # a round trip for every read, and nothing to roll back
+    }
+
+
+def prepare(engine: Engine) -> None:
+    """Give text parameters the length of their column, and tell broken connections from the rest."""
+
+    @event.listens_for(engine, "do_setinputsizes")
+    def set_lengths(sizes: dict[Any, Any], *_args: Any) -> None:
+        # pyodbc would declare each text as long as it happens to be: another plan in the server for every length.
+        for bind, kind in sizes.items():
+            is_text = isinstance(bind.type, String) and bind.type.length
+            if is_text and not isinstance(kind, tuple):
+                sizes[bind] = (kind, bind.type.length, 0)
+
+    @event.listens_for(engine, "handle_error")
+    def judge(context: Any) -> None:
+        numbers = error_numbers(context.original_exception)
+        if LOCK_TIMEOUT in numbers:
+            context.is_disconnect = False  # its SQLSTATE is that of a server which does not answer
+        elif numbers & _TRANSIENT:
+            context.is_disconnect = True
+
+
+def connect(
+    url: URL, query_seconds: int = QUERY_SECONDS, login_seconds: int = LOGIN_SECONDS
+) -> "pyodbc.Connection":
+    """Open a connection in autocommit mode on which no statement waits for ever.
+
+    Args:
+        url: as ``read_database_url`` gives it.
+        query_seconds: how long the server may work on one statement; 0: for ever.
+        login_seconds: how long it may take to let us in.
+
+    Raises:
+        pyodbc.Error: there is no driver, no way to the server, or no way in.
+    """
+    import pyodbc
+
+    pyodbc.pooling = False  # SQLAlchemy has a pool
+    connection = pyodbc.connect(connection_string(url), timeout=login_seconds, autocommit=True)
+    connection.timeout = query_seconds
+    # XACT_ABORT: a statement that fails leaves no half of its transaction.
+    connection.execute(f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON").close()
+    return connection
+
+
+def connection_string(url: URL) -> str:
+    """The ODBC connection string of ``url``, encrypted if it does not say otherwise."""
+    pairs = {
+        "driver": _driver(str(url.query.get("driver", ""))),
+        "server": f"{url.host},{url.port}" if url.port else str(url.host),
+        "database": str(url.database),
+        "encrypt": "yes",
+        # Reconnecting is the pool's work: it answers at once, the driver's own retry waits ten seconds.
+        "connectretrycount": "0",
+    }
+    if url.username:
+        pairs |= {"uid": url.username, "pwd": str(url.password or "")}
+    elif "authentication" not in url.query:
+        pairs["trusted_connection"] = "yes"
+    pairs |= {name: str(value) for name, value in url.query.items() if name != "driver"}
+    return ";".join(f"{name}={_quoted(value)}" for name, value in pairs.items())
+
+
+def _quoted(value: str) -> str:
+    return value if _QUIET.fullmatch(value) else "{" + value.replace("}", "}}") + "}"
+
+
+def _driver(named: str) -> str:
+    # A string that was written elsewhere names the driver that was there.
+    is_elsewhere = _MICROSOFTS.fullmatch(named) and named not in _installed()
+    return find_driver() if not named or is_elsewhere else named
+
+
+@cache
+def find_driver() -> str:
+    """Find Microsoft's ODBC driver: an installed one from version 17 on, or the one that PyPI carries.
+
+    Returns:
+        The name, or the path, that goes into the connection string. With no driver at all it is the name
+        of the newest, so that connecting says what is missing.
+    """
+    known = sorted(name for name in _installed() if _DRIVER.fullmatch(name))
+    return known[-1] if known else _carried_driver() or NEWEST_DRIVER
+
+
+def _installed() -> list[str]:
+    import pyodbc
+
+    return list(pyodbc.drivers())
+
+
+def _carried_driver() -> str | None:
+    """Where the package mssql-python-odbc has it; for Windows, which loads registered drivers only, nowhere."""
+    try:
+        from mssql_python_odbc import get_libs_dir
+    except ImportError:
+        return None
+    machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
+    folders = {"darwin": [f"macos/{machine}"]}
+    if sys.platform == "linux":  # a build for each family; a wheel for musl holds Alpine's only
+        families = ("rhel", "suse", "debian_ubuntu")
+        family = next((name for name in families if name in _linux()), "debian_ubuntu")
+        folders["linux"] = [f"linux/{family}/{machine}", f"linux/alpine/{machine}"]
+    for folder in folders.get(sys.platform, []):
+        for path in Path(get_libs_dir(), folder, "lib").glob("libmsodbcsql*"):
+            return str(path)
+    return None
+
+
+def _linux() -> str:
+    try:
+        about = platform.freedesktop_os_release()
+    except OSError:
+        return ""
+    return re.sub("fedora|centos", "rhel", f"{about.get('ID', '')} {about.get('ID_LIKE', '')}")
+
+
+class Connector:
+    """Opens connections for a pool. While the server is away, one thread at a time tries and the rest are told.
+
+    Microsoft's driver goes on trying for LOGIN_SECONDS even when it is refused; without this, every thread of
+    every worker would hang so long on each request of an outage.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._failure: Exception | None = None
+        self._successes = 0
+        self._trying = threading.Lock()
+
+    def __call__(self) -> "pyodbc.Connection":
+        """Open a connection.
+
+        Raises:
+            pyodbc.Error: there is no way in, now or when it was tried last.
+        """
+        failure = self._failure
+        if failure is None:
+            return self._connect()
+        if not self._trying.acquire(blocking=False):
+            raise type(failure)(*failure.args)
+        try:
+            return self._connect()
+        finally:
+            self._trying.release()
+
+    def _connect(self) -> "pyodbc.Connection":
+        successes = self._successes
+        try:
+            connection = connect(self._url)
+        except Exception as error:
+            if self._successes == successes:  # nobody got in meanwhile
+                self._failure = error
+            raise
+        self._successes += 1
+        self._failure = None
+        return connection
+
+
+def error_numbers(error: BaseException | None) -> set[int]:
+    """The server's own numbers for what went wrong, which the driver puts at the end of its messages."""
+    return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", _said(error))}
+
+
+def message(error: BaseException | None) -> str:
+    """What went wrong in the server's words, without the names of the drivers that passed it on."""
+    text = re.sub(r"(^|; )(\[[^\]]*\] ?)+", r"\1", _said(error))
+    return " ".join(re.sub(r"( \(\d+\))? \(SQL\w+\)", "", text).split())
+
+
+def _said(error: BaseException | None) -> str:
+    return str(error.args[1] if error is not None and len(error.args) > 1 else error)
+
+
+def has_timed_out(error: BaseException | None) -> bool:
+    """Whether the server has said nothing for longer than we wait."""
+    return error is not None and error.args[:1] in (("HYT00",), ("HYT01",))
+
+
+def is_deadlock_victim(error: BaseException | None) -> bool:
+    """Whether the server has rolled the transaction back so that another one can go on."""
+    return DEADLOCK_VICTIM in error_numbers(error)
+
+
+def is_operators(error: BaseException | None) -> bool:
+    """Whether ``error`` is of the server's health or setup, and not of our statement."""
+    return bool(error_numbers(error) & (_TRANSIENT | _OPERATORS))

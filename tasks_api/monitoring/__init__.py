@@ -1,0 +1,1 @@
+"""What an operator sees: health, the access log, metrics, log lines."""

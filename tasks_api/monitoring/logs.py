@@ -1,0 +1,73 @@
+"""Log lines: JSON on a pipe, readable on a terminal, each with the id of its request."""
+
+import logging
+from logging.config import dictConfig
+from typing import TextIO
+
+from flask import g, has_request_context
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+
+class RequestFilter(logging.Filter):
+    """Adds the request's id, address, user and session to every record made while it is served."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything through, completed."""
+        if has_request_context():
+            facts = g.get("facts", {})
+            if caller := g.get("caller"):
+                facts = facts | {"user_id": caller.user_id, "session_id": str(caller.session_id)}
+            for (
+                name,
+                fact,
+            ) in (
+                facts.items()
+            ):  # what the record says itself stands: it may tell of another session
+                vars(record).setdefault(name, fact)
+        return True
+
+
+class OneLine(logging.Formatter):
+    """For a terminal: the message and all that is known of it, in one line. Line breaks are shown, not obeyed."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line, without the traceback that may follow."""
+        facts = (
+            f"{name}={fact}" for name, fact in vars(record).items() if name not in RESERVED_ATTRS
+        )
+        line = " ".join([super().formatMessage(record), *facts])
+        return line.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def init_logs(level: str, stream: TextIO) -> None:
+    """Send everything from ``level`` up to ``stream``."""
+    readable = stream.isatty()
+    dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"request": {"()": RequestFilter}},
+            "formatters": {
+                "json": {
+                    "()": OrjsonFormatter,
+                    "fmt": "%(levelname)s %(name)s %(message)s",
+                    "rename_fields": {"levelname": "level", "name": "logger"},
+                    "timestamp": "time",
+                },
+                "readable": {
+                    "()": OneLine,
+                    "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+                },
+            },
+            "handlers": {
+                "out": {
+                    "class": "logging.StreamHandler",
+                    "stream": stream,
+                    "filters": ["request"],
+                    "formatter": "readable" if readable else "json",
+                }
+            },
+            "loggers": {"tasks_api": {"level": level, "handlers": ["out"], "propagate": False}},
+        }
+    )

@@ -1,0 +1,73 @@
+"""Counts and durations for Prometheus, over all workers."""
+
+import os
+from collections.abc import Iterator
+
+from flask import Blueprint, Response
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..clock import now
+from ..database.engine import fetch_all
+from ..models import refresh_tokens
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+REQUESTS = Histogram(
+    "tasks_request_seconds",
+    "Duration of requests by route, method and status",
+    ["route", "method", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+IN_FLIGHT = Gauge(
+    "tasks_requests_in_flight", "Requests being answered", multiprocess_mode="livesum"
+)
+_SESSIONS = (
+    select(func.count())
+    .select_from(refresh_tokens)
+    .where(refresh_tokens.c.expiry_date > bindparam("moment"))
+)
+
+metrics = Blueprint("metrics", __name__)
+
+
+class Sessions(Collector):
+    """How many sessions live, as the database says; nothing while it does not answer."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Count them."""
+        try:
+            counted = fetch_all(_SESSIONS, {"moment": now()})
+        except SQLAlchemyError:
+            return
+        yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=counted[0][0])
+
+
+def observe(route: str, method: str, status: int, seconds: float) -> None:
+    """Count one answered request under its route, never under its path."""
+    REQUESTS.labels(route, method if method in _METHODS else "other", status).observe(seconds)
+
+
+@metrics.get("/metrics")
+def show() -> Response:
+    """All workers' counts: gunicorn.conf.py names the folder that they share."""
+    counted = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        counted = CollectorRegistry()
+        MultiProcessCollector(counted)
+    asked = CollectorRegistry()
+    asked.register(Sessions())
+    return Response(
+        generate_latest(counted) + generate_latest(asked), content_type=CONTENT_TYPE_LATEST
+    )

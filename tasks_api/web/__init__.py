@@ -1,0 +1,1 @@
+"""HTTP, and no rules: what every route is declared with, and what happens to every request."""

@@ -1,0 +1,153 @@
+"""What every route of the API is declared with: blueprint, body and query parsing, documented errors.
+
+flask-smorest generates the OpenAPI document from the schemas that parse and produce; this module gives it
+the wire contract's way to refuse.
+"""
+
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar, cast
+
+import marshmallow as ma
+import orjson
+from flask import Flask, Request, Response, request
+from flask.json.provider import JSONProvider
+from flask_smorest import Api as SmorestApi
+from flask_smorest import Blueprint as SmorestBlueprint
+from webargs.core import is_json
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException
+
+from ..errors import A01, A02, A03, A04, TOO_LARGE, UNAVAILABLE, UNSUPPORTED, ApiError, Problem
+from .schemas import ProblemSchema, RequestSchema
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Json(JSONProvider):
+    """orjson instead of the standard library: faster, and strict about UTF-8 and duplicate-free output."""
+
+    def dumps(self, obj: Any, **_kwargs: Any) -> str:
+        """Encode; times in UTC end in Z."""
+        return orjson.dumps(obj, option=orjson.OPT_UTC_Z).decode()
+
+    def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
+        """Decode."""
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """A JSON response of one value."""
+        body = orjson.dumps(self._prepare_response_obj(args, kwargs), option=orjson.OPT_UTC_Z)
+        return Response(body, mimetype="application/json")
+
+
+class Parser(FlaskParser):
+    """Reads bodies and queries; what does not parse is an ApiError of the schema's own problem."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        """The request's JSON object."""
+        wanted = cast(RequestSchema, schema)
+        body = _body(req, wanted.problem).removeprefix(b"\xef\xbb\xbf")
+        if not body:
+            if wanted.body_optional:
+                return {}
+            raise ApiError(wanted.problem, "The request needs a JSON body.")
+        is_unnamed = wanted.body_optional and not req.mimetype
+        if not (is_json(req.mimetype) or req.mimetype == "text/json" or is_unnamed):
+            raise ApiError(UNSUPPORTED)
+        if req.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+            raise ApiError(UNSUPPORTED)
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise ApiError(wanted.problem, "The body is not valid JSON.") from None
+
+    def handle_error(
+        self, error: ma.ValidationError, req: Request, schema: ma.Schema, **_kwargs: Any
+    ) -> NoReturn:
+        """Raise the schema's problem, naming each field."""
+        messages = error.normalized_messages()
+        found = cast(dict[str, Any], messages.get("json") or messages.get("query") or messages)
+        general = found.pop("_schema", None)
+        named = "; ".join(f"{name} {_first(what)}" for name, what in found.items())
+        detail = f"{named or 'The body ' + _first(general)}."
+        raise ApiError(cast(RequestSchema, schema).problem, detail, errors=found) from None
+
+
+def _body(req: Request, problem: Problem) -> bytes:
+    try:
+        body = req.get_data()
+    except HTTPException:
+        raise
+    except Exception:  # the server's own: chunks that are none, a client that went away
+        raise ApiError(problem, "The body could not be read.") from None
+    if len(body) >= (
+        req.max_content_length or 0
+    ):  # cut off there without a word when it comes in chunks
+        raise ApiError(TOO_LARGE)
+    return body
+
+
+def _first(messages: Any) -> str:
+    message = str(messages[0] if isinstance(messages, list) and messages else messages)
+    return message.rstrip(".")
+
+
+class Blueprint(SmorestBlueprint):  # type: ignore[misc]
+    """flask-smorest's, with our parser and documented errors.
+
+    Args:
+        guard: called before each request; it lets in only who has a good access token.
+    """
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(
+        self, name: str, prefix: str, description: str, guard: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__(name, __name__, url_prefix=prefix, description=description)
+        self.common: tuple[Problem, ...] = (UNAVAILABLE,)
+        if guard:
+            # A browser asks with OPTIONS, and without a token, whether it may send one.
+            self.before_request(lambda: None if request.method == "OPTIONS" else guard())
+            self.common = (A01, A02, A03, A04, UNAVAILABLE)
+
+    def errors(self, *problems: Problem) -> Callable[[View], View]:
+        """Document that a view answers with ``problems``."""
+        by_status: dict[int, list[Problem]] = {}
+        for problem in (*problems, *self.common):
+            by_status.setdefault(problem.status, []).append(problem)
+
+        def decorator(view: View) -> View:
+            documented = view
+            for status, entries in by_status.items():
+                documented = self.alt_response(
+                    status,
+                    schema=ProblemSchema,
+                    content_type="application/problem+json",
+                    description="; ".join(f"`{entry.code}`: {entry.detail}" for entry in entries),
+                    examples={
+                        entry.code: {"summary": entry.title, "value": entry.body(entry.detail)}
+                        for entry in entries
+                    },
+                )(documented)
+            if A01 in self.common:
+                documented = self.doc(security=[{"bearer": []}])(documented)
+            # The documents alone: flask-smorest would call a function around the view for each of them.
+            cast(Any, view)._apidoc = cast(Any, documented)._apidoc
+            return view
+
+        return decorator
+
+
+class Api(SmorestApi):  # type: ignore[misc]
+    """flask-smorest's, leaving error answers to ``error_handlers.py``."""
+
+    def init_app(self, app: Flask, *, spec_kwargs: dict[str, Any] | None = None) -> None:
+        """Register, with orjson for every answer."""
+        app.json = Json(app)
+        super().init_app(app, spec_kwargs=spec_kwargs)
+
+    def _register_error_handlers(self) -> None:
+        pass

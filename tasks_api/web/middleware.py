@@ -1,0 +1,109 @@
+"""What happens to every request before its route and after it, whichever route it is."""
+
+import re
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from ..config import Settings
+
+Wsgi = Callable[..., Iterable[bytes]]
+
+MAX_BODY_BYTES = 64 * 1024
+# For answers that nobody should render, frame, sniff or keep (OWASP REST Security Cheat Sheet). Pages bring a policy
+# of their own.
+POLICY = "default-src 'none'; frame-ancestors 'none'"
+SECURITY_HEADERS = (
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+HSTS = "max-age=31536000"  # a year, once the service is reached over https
+EXPOSED_HEADERS = ("Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
+
+# What proxies write for an address: with a port (Azure), in brackets, with a zone.
+_FORWARDED = re.compile(r"\[?([0-9A-Fa-f:.]+)(?:%[^]]*)?\]?(?::\d+)?|([0-9.]+):\d+")
+
+
+def init_middleware(app: Flask, settings: Settings) -> None:
+    """Path folding, proxies, CORS and response headers."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
+    app.url_map.merge_slashes = False  # or "//" would be answered with a redirect
+    app.after_request(_add_headers)
+    if settings.cors_origins:
+        # As patterns, for flask-cors would take some of the texts for such.
+        exact = [re.compile(re.escape(origin) + r"\Z") for origin in settings.cors_origins]
+        origins = "*" if settings.cors_origins == ("*",) else exact
+        CORS(app, origins=origins, expose_headers=EXPOSED_HEADERS, max_age=600)
+    wrapped: Wsgi = ClientAddress(PathFolding(app.wsgi_app))
+    if count := settings.trusted_proxies:
+        wrapped = ProxyFix(wrapped, x_for=count, x_proto=count, x_host=count, x_prefix=count)
+    app.wsgi_app = wrapped  # type: ignore[method-assign]
+
+
+class PathFolding:
+    """Paths match without case and with or without a trailing slash, as in ASP.NET.
+
+    Folded here, before routing, so that no client is redirected: many lose their body on the way.
+    """
+
+    def __init__(self, application: Wsgi) -> None:
+        self.application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Pass the request on under its folded path."""
+        path = environ.get("PATH_INFO", "").lower()
+        if path.startswith("/api/"):
+            environ["PATH_INFO"] = path[:-1] if path.endswith("/") else path
+        return self.application(environ, start_response)
+
+
+class ClientAddress:
+    """What the server or a trusted proxy says of the client is read as an address, here and nowhere else.
+
+    REMOTE_ADDR has it in its one spelling then, or is empty.
+    """
+
+    def __init__(self, application: Wsgi) -> None:
+        self.application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Pass the request on with its client's address."""
+        environ["REMOTE_ADDR"] = read_address(environ.get("REMOTE_ADDR", ""))
+        return self.application(environ, start_response)
+
+
+def read_address(text: str) -> str:
+    """The address in ``text`` without port, brackets and zone, IPv4 as such; nothing if it is none."""
+    found = _FORWARDED.fullmatch(text.strip())
+    try:
+        address = ip_address((found[2] or found[1]) if found else "")
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _add_headers(response: Response) -> Response:
+    added = [*SECURITY_HEADERS]
+    if "Content-Security-Policy" not in response.headers:
+        added.append(("Content-Security-Policy", POLICY))
+    if request.is_secure and not _is_local():
+        added.append(("Strict-Transport-Security", HSTS))
+    if request.path.startswith("/api/"):
+        added.append(("Cache-Control", "no-store"))
+    response.headers.extend(added)
+    return response
+
+
+def _is_local() -> bool:
+    """Whether the browser would keep plain http from other programs on its machine."""
+    try:
+        name = urlsplit(f"//{request.host}").hostname or ""
+        return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
+    except ValueError:
+        return False

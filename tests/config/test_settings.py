@@ -1,0 +1,164 @@
+"""Settings: safe without any, refused in one line when wrong."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from tasks_api.config import ROOT, ConfigError, Settings
+from tasks_api.config.keys import generated_key
+from tasks_api.config.settings import markdown_table
+from tests.live import flask
+
+
+def load(tmp_path: Path, **settings: str) -> Settings:
+    return Settings.load({f"TASKS_{name}": value for name, value in settings.items()}, tmp_path)
+
+
+def test_no_settings_at_all_are_safe(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert settings.database_file == tmp_path / "tasks.db"
+    assert settings.upgrade_on_start
+    assert settings.jwt_secret_key != settings.refresh_token_key
+    assert stat.S_IMODE((tmp_path / "jwt_secret_key").stat().st_mode) == 0o600
+    assert load(tmp_path) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABSE_URL", "x"),
+        ("DATABASE_URL", "postgresql://x"),
+        ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "sqlite://"),
+        ("JWT_SECRET_KEY", "short"),
+        ("JWT_SECRET_KEY", ""),
+        ("REFRESH_TOKEN_KEY", "x" * 31),
+        ("REFRESH_TOKEN_KEY_PREVIOUS", "x"),
+        ("ACCESS_TOKEN_SECONDS", "0"),
+        ("ACCESS_TOKEN_SECONDS", "15 minutes"),
+        ("REFRESH_RETRY_SECONDS", "61"),
+        ("REFRESH_RETRY_SECONDS", "-1"),
+        ("PASSWORD_ITERATIONS", "99999"),
+        ("MAX_SESSIONS", "0"),
+        ("CORS_ORIGINS", "localhost"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("RATELIMIT_ENABLED", "perhaps"),
+        ("RATELIMIT_LOGIN", "often"),
+        ("RATELIMIT_STORAGE_URI", "here"),
+        ("LOG_LEVEL", "loud"),
+        ("JWT_ISSUER", " "),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_line_that_names_it(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path, **{name: value})
+    assert f"TASKS_{name}" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PORT",
+        "PORT_5217_TCP_ADDR",
+        "SERVICE_HOST",
+        "SERVICE_PORT_HTTP",
+        "REDIS_SERVICE_HOST",
+        "TEST_DATABASE_URL",
+    ],
+)
+def test_names_of_kubernetes_and_tests_are_no_settings(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, **{name: "tcp://10.0.0.1:5217"}).access_token_seconds == 900
+
+
+def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / "settings.cfg").write_text(
+        "MAX_SESSIONS = 5\nACCESS_TOKEN_SECONDS = 60\nRATELIMIT_ENABLED = False\n"
+    )
+    settings = load(tmp_path, ACCESS_TOKEN_SECONDS="120")
+    assert (settings.max_sessions, settings.access_token_seconds, settings.ratelimit_enabled) == (
+        5,
+        120,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MAX_SESIONS = 5",
+        "MAX_SESSIONS = True",
+        "MAX_SESSIONS =",
+        "MAX_SESSIONS = '5 or so'",
+        "max_sessions = 5",
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "settings.cfg").write_text(text)
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path)
+    assert "settings.cfg" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_dotenv_is_read_and_the_real_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("TASKS_MAX_SESSIONS=7\nTASKS_JWT_ISSUER=dotenv\n")
+    monkeypatch.setenv("TASKS_JWT_ISSUER", "real")
+    settings = Settings.load(instance_path=tmp_path)
+    assert (settings.max_sessions, settings.jwt_issuer) == (7, "real")
+
+
+def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
+    keys: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: keys.append(generated_key(tmp_path / "new" / "key")))
+        for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys) == 20
+    assert len(set(keys)) == 1
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["key"]
+
+
+def test_a_damaged_key_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "jwt_secret_key").write_text("short")
+    with pytest.raises(ConfigError, match="TASKS_JWT_SECRET_KEY"):
+        load(tmp_path)
+
+
+def test_a_wrong_setting_stops_a_command_with_one_line(tmp_path: Path) -> None:
+    code, said = flask(tmp_path, "db", "check", MAX_SESSIONS="many")
+    wrong = "TASKS_MAX_SESSIONS must be a whole number from 1 to 1000"
+    assert (code, said) == (1, f"Error: {wrong}\n")
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
+    secrets = {
+        "DATABASE_URL": "Server=db;Database=T;UID=u;PWD=hidden-password",
+        "RATELIMIT_STORAGE_URI": "redis://:hidden-redis@cache",
+        "JWT_SECRET_KEY": "hidden-jwt" * 4,
+        "JWT_SECRET_KEY_PREVIOUS": "hidden-old" * 4,
+        "REFRESH_TOKEN_KEY": "hidden-key" * 4,
+    }
+    assert "hidden" not in repr(load(tmp_path, **secrets))
+
+
+def test_a_dotenv_in_utf_16_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("TASKS_MAX_SESSIONS=7\n", "utf-16")
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/\.env is not text in UTF-8"):
+        Settings.load(instance_path=tmp_path)
+
+
+def test_the_documentation_has_the_table() -> None:
+    assert markdown_table() in (ROOT / "docs" / "settings.md").read_text()

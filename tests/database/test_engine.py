@@ -1,0 +1,193 @@
+"""What is repeated, what is not, and which failures are the database's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import CursorResult, event, text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+from tasks_api.database import sqlserver
+from tasks_api.database.engine import PAUSES, db, fetch_one
+from tests.conftest import Person, problem
+
+MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server]"
+DEADLOCK = (
+    "40001",
+    f"[40001] {MICROSOFT}[SQL Server]Transaction (Process ID 52) was deadlocked on lock resources with another process "
+    "and has been chosen as the deadlock victim. Rerun the transaction. (1205) (SQLExecDirectW)",
+)
+LOST = ("08S01", f"[08S01] {MICROSOFT}TCP Provider: Error code 0x2746 (10054) (SQLExecDirectW)")
+TIMED_OUT = ("HYT00", f"[HYT00] {MICROSOFT}Query timeout expired (0) (SQLExecDirectW)")
+
+Fail = Callable[..., list[str]]
+
+
+@pytest.fixture
+def fail(app: Flask) -> Fail:
+    """Have statements fail as on a server, some times; returns those that were tried."""
+
+    def begin(start: str, facts: tuple[str, str], times: int = 1) -> list[str]:
+        tried: list[str] = []
+
+        def refuse(_connection: Any, _cursor: Any, statement: str, *_args: Any) -> None:
+            if statement.startswith(start):
+                tried.append(statement)
+                if len(tried) <= times:
+                    raise DBAPIError(
+                        statement, {}, Exception(*facts), connection_invalidated=facts[0] != "40001"
+                    )
+
+        with app.app_context():
+            event.listen(db.engine, "before_cursor_execute", refuse)
+        return tried
+
+    return begin
+
+
+@pytest.mark.parametrize("facts", [DEADLOCK, LOST])
+def test_a_transaction_is_repeated_from_its_beginning(
+    anna: Person, fail: Fail, facts: tuple[str, str]
+) -> None:
+    first, last = fail("UPDATE", facts, times=0), fail("INSERT", facts)
+    assert anna.log_in().status_code == 200
+    assert (len(first), len(last)) == (2, 2)
+    assert len(anna.call("GET", "/api/users/sessions").get_json()) == 2
+
+
+@pytest.mark.parametrize("facts", [DEADLOCK, LOST])
+def test_a_read_is_repeated(anna: Person, fail: Fail, facts: tuple[str, str]) -> None:
+    fail("SELECT", facts)
+    assert anna.call("GET", "/api/tasks").status_code == 200
+
+
+def test_a_read_that_fails_at_its_rows_is_repeated(
+    anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+    take: Any = CursorResult.all
+
+    def refuse_once(result: CursorResult[Any]) -> Any:
+        tried.append(result)
+        if len(tried) == 1:
+            raise DBAPIError("SELECT", {}, Exception(*DEADLOCK))
+        return take(result)
+
+    monkeypatch.setattr(CursorResult, "all", refuse_once)
+    assert anna.call("GET", "/api/tasks").status_code == 200
+    assert len(tried) == 2
+
+
+def test_a_write_that_was_rolled_back_is_repeated(anna: Person, fail: Fail) -> None:
+    tried = fail("INSERT", DEADLOCK)
+    assert anna.call("POST", "/api/tasks", json={"name": "x"}).status_code == 201
+    assert len(tried) == 2
+    assert len(anna.call("GET", "/api/tasks").get_json()) == 1
+
+
+def test_a_write_that_may_have_happened_is_not_repeated(anna: Person, fail: Fail) -> None:
+    tried = fail("INSERT", LOST)
+    problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 503, "unavailable")
+    assert len(tried) == 1
+
+
+def test_a_commit_whose_answer_is_lost_is_not_repeated(anna: Person, fail: Fail) -> None:
+    inserts, commits = fail("INSERT", LOST, times=0), fail("COMMIT", LOST)
+    problem(anna.log_in(), 503, "unavailable")
+    assert (len(inserts), len(commits)) == (1, 1)
+    assert anna.log_in().status_code == 200
+
+
+@pytest.mark.parametrize("start", ["BEGIN", "UPDATE", "INSERT", "COMMIT"])
+def test_a_transaction_that_fails_leaves_the_pool_whole(
+    app: Flask, anna: Person, fail: Fail, start: str
+) -> None:
+    for _ in range(app.extensions["settings"].threads + 1):
+        fail(start, LOST, times=3)
+        assert anna.log_in().status_code == 503
+    assert anna.call("GET", "/api/tasks").status_code == 200
+
+
+def test_repetitions_are_bounded(anna: Person, fail: Fail) -> None:
+    tried = fail("SELECT", DEADLOCK, times=100)
+    problem(anna.call("GET", "/api/tasks"), 503, "unavailable")
+    assert len(tried) == len(PAUSES) + 1
+
+
+def test_what_has_waited_for_long_is_not_repeated(anna: Person, fail: Fail) -> None:
+    tried = fail("SELECT", TIMED_OUT)
+    problem(anna.call("GET", "/api/tasks"), 503, "unavailable")
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        64,
+        233,
+        4060,
+        10053,
+        10054,
+        10060,
+        10928,
+        10929,
+        40197,
+        40501,
+        40613,
+        49918,
+        49919,
+        49920,
+        1205,
+        1222,
+        207,
+        208,
+        229,
+        9002,
+    ],
+)
+def test_what_is_the_databases_is_503(app: Flask, anna: Person, number: int) -> None:
+    facts = (
+        "42000",
+        f"[42000] {MICROSOFT}[SQL Server]Something (1) is wrong. ({number}) (SQLExecDirectW)",
+    )
+
+    def refuse(*_args: Any) -> None:
+        raise ProgrammingError("SELECT", {}, Exception(*facts))
+
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", refuse)
+    problem(anna.call("GET", "/api/tasks"), 503, "unavailable")
+
+
+def test_what_is_our_statements_is_500(
+    app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = (
+        "42000",
+        f"[42000] {MICROSOFT}[SQL Server]Incorrect syntax near 'TAKS'. (102) (SQLExecDirectW)",
+    )
+
+    def refuse(_connection: Any, _cursor: Any, statement: str, *_args: Any) -> None:
+        if "Task" in statement:
+            raise ProgrammingError(statement, {}, Exception(*facts))
+
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", refuse)
+    problem(anna.call("GET", "/api/tasks"), 500, "internal")
+
+
+def test_errors_that_are_logged_have_no_values(
+    app: Flask, anna: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    with app.app_context(), pytest.raises(Exception, match="hidden") as refusal:
+        fetch_one(
+            text("SELECT nothing FROM Nowhere WHERE Password = :password"), {"password": "a secret"}
+        )
+    assert "a secret" not in str(refusal.value)
+
+
+def test_the_numbers_of_an_error_are_the_servers() -> None:
+    both = f"[01000] {MICROSOFT}[SQL Server]One (7). (50002) (SQLExecDirectW); [42000] {MICROSOFT}Two (1205)"
+    assert sqlserver.error_numbers(Exception("01000", both)) == {50002, 1205}
+    assert sqlserver.message(Exception("01000", both)) == "One (7).; Two (1205)"

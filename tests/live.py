@@ -1,0 +1,146 @@
+"""A service under gunicorn, and an operator's commands."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tasks_api.config import ROOT
+from tests.databases import databases
+
+PASSWORD = "correct horse battery"
+FAST = {"TASKS_PASSWORD_ITERATIONS": "100000", "TASKS_RATELIMIT_ENABLED": "false"}
+GUNICORN = (str(Path(sys.executable).with_name("gunicorn")),)
+
+
+@dataclass
+class Live:
+    """A gunicorn that listens on loopback."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    instance: Path
+
+    def post(self, path: str, body: object, token: str | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.post(self.url + path, json=body, headers=headers, timeout=30)
+
+    def get(self, path: str, token: str | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.get(self.url + path, headers=headers, timeout=30)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def environment(instance: Path, **settings: str) -> dict[str, str]:
+    """This process's environment with only our settings in it."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match("TASKS_|COV_|PROMETHEUS|WEB_CONC|GUNICORN", name)
+    }
+    ours = FAST | databases.settings(instance) | {"TASKS_INSTANCE_PATH": str(instance)}
+    return kept | ours | {f"TASKS_{name}": value for name, value in settings.items()}
+
+
+@contextmanager
+def serving(
+    instance: Path,
+    *options: str,
+    workers: int = 1,
+    application: str = "wsgi:app",
+    output: int = subprocess.DEVNULL,
+    **settings: str,
+) -> Iterator[Live]:
+    """Serve under gunicorn, as ``make run`` does; ``options`` are gunicorn's, ``output`` is where it writes."""
+    port = free_port()
+    process = subprocess.Popen(
+        [*GUNICORN, *options, "--bind", f"127.0.0.1:{port}", application],
+        cwd=ROOT,
+        env=environment(instance, **settings) | {"WEB_CONCURRENCY": str(workers)},
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
+    live = Live(f"http://127.0.0.1:{port}", process, instance)
+    try:
+        wait_until_up(live)
+        yield live
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def wait_until_up(live: Live) -> None:
+    for _ in range(600):
+        try:
+            if live.get("/health/live").status_code < 500:
+                return
+        except requests.ConnectionError:
+            if live.process.poll() is not None:
+                break
+        time.sleep(0.05)
+    raise AssertionError("gunicorn did not start")
+
+
+def log_in(live: Live, email: str) -> dict[str, Any]:
+    answer = live.post("/api/users/login", {"email": email, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def new_user(live: Live, email: str) -> dict[str, Any]:
+    """Sign somebody up and in; the answer's tokens."""
+    names = {"firstName": "Anna", "lastName": "A"}
+    body = {"email": email, "password": PASSWORD, "confirmPassword": PASSWORD} | names
+    assert live.post("/api/users/signup", body).status_code == 201
+    return log_in(live, email)
+
+
+def at_once(count: int, action: Callable[[], requests.Response]) -> list[requests.Response]:
+    with ThreadPoolExecutor(count) as pool:
+        return [future.result() for future in [pool.submit(action) for _ in range(count)]]
+
+
+def workers_of(live: Live) -> list[int]:
+    parent = live.process.pid
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def run_flask(instance: Path, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
+    """An operator's command, begun."""
+    pipe: Any = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "tasks_api", *arguments],
+        cwd=ROOT,
+        env=environment(instance, **settings),
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+    )
+
+
+def flask(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
+    """The exit status and the output of an operator's command."""
+    process = run_flask(instance, *arguments, **settings)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out + err
+
+
+def code_block(page: str, heading: str, language: str = "sh") -> str:
+    """The first block in that language under a heading of a page."""
+    section = (ROOT / page).read_text().split(heading, 1)[1]
+    return section.split(f"```{language}\n", 1)[1].split("```")[0]

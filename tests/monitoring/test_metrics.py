@@ -1,0 +1,105 @@
+"""/metrics: what is counted, over all workers."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import text
+
+from tasks_api.database.engine import db, fetch_one
+from tests.conftest import Person
+from tests.databases import embedded_only
+from tests.live import Live, at_once, serving, workers_of
+
+
+def metric(app: Flask, name: str) -> float:
+    lines = app.test_client().get("/metrics").text.splitlines()
+    return sum(
+        float(line.split()[-1]) for line in lines if line.split()[0].partition("{")[0] == name
+    )
+
+
+def test_metrics_know_sessions_requests_and_connections(app: Flask, anna: Person) -> None:
+    anna.other_device()
+    assert metric(app, "tasks_sessions") == 2
+    assert metric(app, "tasks_requests_in_flight") == 1  # this one
+    assert metric(app, "tasks_database_connections_in_use") == 0
+    with app.app_context():
+        fetch_one(text("SELECT 1"))
+        assert metric(app, "tasks_database_connections_in_use") == 1
+    assert metric(app, "tasks_database_connections_in_use") == 0
+
+
+@embedded_only
+def test_metrics_answer_while_the_database_does_not(
+    app: Flask, anna: Person, tmp_path: Path
+) -> None:
+    with app.app_context():
+        db.engine.dispose()
+    (tmp_path / "instance" / "tasks.db").write_bytes(b"no database" * 1000)
+    text = app.test_client().get("/metrics").text
+    assert "tasks_request_seconds_count" in text
+    assert "tasks_sessions" not in text
+
+
+@embedded_only
+def test_connections_that_cannot_be_opened_are_not_counted(
+    app: Flask, anna: Person, tmp_path: Path
+) -> None:
+    with app.app_context():
+        db.engine.dispose()
+    file = tmp_path / "instance" / "tasks.db"
+    file.rename(tmp_path / "away")
+    file.mkdir()
+    for _ in range(5):
+        assert anna.call("GET", "/api/tasks").status_code == 503
+    file.rmdir()
+    (tmp_path / "away").rename(file)
+    assert anna.is_in()
+    assert metric(app, "tasks_database_connections_in_use") == 0
+
+
+def test_a_worker_that_died_in_the_middle_is_not_in_flight_for_ever(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, workers=1, PASSWORD_ITERATIONS="5000000") as live,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        login = pool.submit(
+            lambda: live.post("/api/users/login", {"email": "x@example.com", "password": "x"})
+        )
+        time.sleep(0.5)
+        assert "tasks_requests_in_flight 2.0" in live.get("/metrics").text
+        os.kill(workers_of(live)[0], signal.SIGKILL)
+        with pytest.raises(requests.ConnectionError):
+            login.result()
+        for _ in range(100):
+            try:
+                text = live.get("/metrics").text
+                break
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        assert "tasks_requests_in_flight 1.0" in text
+
+
+def test_metrics_count_by_route(anna: Person) -> None:
+    anna.call("GET", "/api/tasks/12345")
+    text = anna.client.get("/metrics").text
+    assert 'route="/api/tasks/<task_id>",status="404"' in text.replace('method="GET",', "")
+    assert "tasks/12345" not in text
+    assert 'tasks_security_events_total{event="login_ok"}' in text
+
+
+def test_metrics_count_over_all_workers(live: Live) -> None:
+    def count() -> float:
+        lines = live.get("/metrics").text.splitlines()
+        counts = [line for line in lines if line.startswith("tasks_request_seconds_count")]
+        return sum(float(line.split()[-1]) for line in counts if 'route="/health/live"' in line)
+
+    before = count()
+    at_once(30, lambda: live.get("/health/live"))
+    assert count() == before + 30

@@ -1,0 +1,70 @@
+"""Under gunicorn: promises of concurrency, proven with processes that share nothing but the database."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tasks_api.auth.refresh_tokens import decode
+from tests.live import PASSWORD, Live, at_once, new_user, serving
+
+
+def test_fifty_simultaneous_refreshes_have_one_successor(live: Live) -> None:
+    tokens = new_user(live, "fifty@example.com")
+    answers = at_once(
+        50, lambda: live.post("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]})
+    )
+    assert Counter(answer.status_code for answer in answers) == {200: 50}
+    successors = {answer.json()["refreshToken"] for answer in answers}
+    assert len(successors) == 1
+    assert decode(successors.pop()).counter == 1
+    for answer in answers:
+        assert live.get("/api/users/info", answer.json()["accessToken"]).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with serving(
+        tmp_path_factory.mktemp("strict"), workers=2, REFRESH_RETRY_SECONDS="0", MAX_SESSIONS="3"
+    ) as server:
+        yield server
+
+
+def test_without_a_retry_window_exactly_one_of_fifty_wins(strict: Live) -> None:
+    tokens = new_user(strict, "strict@example.com")
+    answers = at_once(
+        50,
+        lambda: strict.post("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]}),
+    )
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 49}
+
+
+def test_simultaneous_logins_keep_the_session_limit(strict: Live) -> None:
+    new_user(strict, "limit@example.com")
+    credentials = {"email": "limit@example.com", "password": PASSWORD}
+    answers = at_once(12, lambda: strict.post("/api/users/login", credentials))
+    assert Counter(answer.status_code for answer in answers) == {200: 12}
+    inside = [
+        answer
+        for answer in answers
+        if strict.get("/api/users/info", answer.json()["accessToken"]).ok
+    ]
+    assert len(inside) == 3
+
+
+def test_one_of_many_signups_gets_the_email(live: Live) -> None:
+    body = {"password": PASSWORD, "confirmPassword": PASSWORD, "firstName": "A", "lastName": "B"}
+    answers = at_once(
+        12, lambda: live.post("/api/users/signup", body | {"email": "race@example.com"})
+    )
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 422: 11}
+
+
+def test_simultaneous_writes_all_succeed(live: Live) -> None:
+    token = new_user(live, "writer@example.com")["accessToken"]
+    answers = at_once(40, lambda: live.post("/api/tasks", {"name": "x"}, token))
+    assert Counter(answer.status_code for answer in answers) == {201: 40}
+    listed = live.get("/api/tasks", token).json()
+    assert sorted(task["id"] for task in listed) == sorted(
+        answer.json()["id"] for answer in answers
+    )

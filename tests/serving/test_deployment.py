@@ -1,0 +1,242 @@
+"""What the image and compose.yaml say, as far as it can be run outside of them."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tasks_api.config import ROOT
+from tests.live import Live, at_once, environment, free_port, new_user, serving, wait_until_up
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+PORT = "5217"
+needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+
+
+def exec_form(pattern: str) -> list[str]:
+    (found,) = re.findall(pattern + r"\s+(\[.*\])$", DOCKERFILE, re.MULTILINE)
+    return list(json.loads(found))
+
+
+def test_the_files_of_the_image_and_its_commands_are_enough(tmp_path: Path) -> None:
+    image, instance, port = tmp_path / "app", tmp_path / "instance", str(free_port())
+    for line in re.findall(r"^COPY (?!--)(.+)$", DOCKERFILE, re.MULTILINE):
+        *sources, _ = line.split()
+        for name in sources:
+            kept = shutil.ignore_patterns("__pycache__")
+            source, target = ROOT / name, image / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, target, ignore=kept) if source.is_dir() else shutil.copy(
+                source, target
+            )
+            assert f"!{name}" in (ROOT / ".dockerignore").read_text().splitlines()
+    settings = environment(instance) | {"PYTHONPATH": str(image), "PYTHONDONTWRITEBYTECODE": "1"}
+    settings["PATH"] = f"{Path(sys.executable).parent}:{settings['PATH']}"
+    command = [part.replace("0.0.0.0:" + PORT, "127.0.0.1:" + port) for part in exec_form("^CMD")]
+    health = [part.replace(PORT, port) for part in exec_form(r"^\s+CMD")]
+    before = sorted(image.rglob("*"))
+    process = subprocess.Popen(command, cwd=image, env=settings, stdout=subprocess.DEVNULL)
+
+    def is_healthy() -> bool:
+        return (
+            subprocess.run(health, env=settings, capture_output=True, check=False).returncode == 0
+        )
+
+    try:
+        for _ in range(40):
+            if is_healthy():
+                break
+            time.sleep(0.1)
+        assert is_healthy()
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+    assert not is_healthy()
+    assert sorted(image.rglob("*")) == before  # its root can be read-only
+
+
+def test_nothing_runs_with_more_rights_than_it_needs() -> None:
+    assert re.search(r"^USER \d+$", DOCKERFILE, re.MULTILINE)
+    for name, service in COMPOSE["services"].items():
+        assert service["profiles"], name
+        assert service["restart"] == ("no" if name == "upgrade" else "unless-stopped"), name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        if service.get("build"):
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
+        else:
+            assert re.search(r":[\d.]+\S*$", service["image"]), name
+
+
+@pytest.mark.parametrize("profile", ["sqlite", "sqlserver", "replicas"])
+def test_a_profile_has_what_it_depends_on(profile: str) -> None:
+    services = {name: it for name, it in COMPOSE["services"].items() if profile in it["profiles"]}
+    for service in services.values():
+        assert set(service.get("depends_on", {})) <= set(services)
+    published = [
+        port for service in services.values() for port in service.get("ports", []) if PORT in port
+    ]
+    assert len(published) == 1
+
+
+def test_its_settings_are_settings() -> None:
+    from tasks_api.config import Settings
+
+    for service in COMPOSE["services"].values():
+        given = {
+            name: text
+            for name, text in service.get("environment", {}).items()
+            if name.startswith("TASKS_")
+        }
+        if given:
+            given["TASKS_DATABASE_URL"] = given["TASKS_DATABASE_URL"].replace(
+                "${MSSQL_SA_PASSWORD:-}", "a%20password"
+            )
+            keys = {"TASKS_JWT_SECRET_KEY": "k" * 40, "TASKS_REFRESH_TOKEN_KEY": "k" * 40}
+            assert not Settings.load(given | keys, Path("/nowhere")).is_sqlite
+
+
+@contextmanager
+def nginx(folder: Path, replicas: list[Live]) -> Iterator[Live]:
+    """nginx as compose.yaml configures it, in front of ``replicas``."""
+    port = free_port()
+    config = COMPOSE["configs"]["proxy"]["content"].replace("$$", "$")
+    for number, replica in enumerate(replicas, 1):
+        here = replica.url.removeprefix("http://")
+        config = config.replace(f"replica-{number}:{PORT} resolve", here)
+    assert "resolve" not in config.replace("resolver", "")
+    config = config.replace("listen 8080", f"listen 127.0.0.1:{port}")
+    kinds = ("proxy", "client_body", "fastcgi", "uwsgi", "scgi")
+    paths = "".join(f"{kind}_temp_path {folder};" for kind in kinds)
+    user = "user root; " if os.getuid() == 0 else ""  # who can write into the folder
+    (folder / "nginx.conf").write_text(
+        f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}} "
+        f"http {{ access_log off; {paths} {config} }}"
+    )
+    process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")])
+    live = Live(f"http://127.0.0.1:{port}", process, folder)
+    try:
+        wait_until_up(live)
+        yield live
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def replicated(folder: Path) -> Iterator[tuple[Live, list[Live]]]:
+    """Two replicas with compose.yaml's settings, and the proxy in front of them."""
+    given = COMPOSE["services"]["replica-1"]["environment"]
+    settings = {"TRUSTED_PROXIES": given["TASKS_TRUSTED_PROXIES"]}
+    options = given["GUNICORN_CMD_ARGS"].split()
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(serving(folder, *options, **settings)) for _ in range(2)]
+        yield stack.enter_context(nginx(folder, replicas)), replicas
+
+
+@needs_nginx
+def test_two_replicas_behind_the_proxy_are_one_service(tmp_path: Path) -> None:
+    with replicated(tmp_path) as (proxy, replicas):
+        tokens = new_user(proxy, "proxied@example.com")
+        lie = {
+            "X-Forwarded-For": "203.0.113.9",
+            "X-Forwarded-Host": "evil.example",
+            "X-Forwarded-Prefix": "//evil.example",
+        }
+        for _ in range(6):
+            body = {"refreshToken": tokens["refreshToken"]}
+            tokens = proxy.post("/api/users/refresh_token", body).json()
+        headers = lie | {"Authorization": f"Bearer {tokens['accessToken']}"}
+        (session,) = requests.get(
+            f"{proxy.url}/api/users/sessions", headers=headers, timeout=10
+        ).json()
+        assert session["ipAddress"] == "127.0.0.1"
+        assert all("refresh_token" in replica.get("/metrics").text for replica in replicas)
+        assert proxy.get("/metrics").status_code == 404
+        assert proxy.get("/health/ready").status_code == 404
+        tasks = f"{proxy.url}/api/tasks"
+        large = requests.post(tasks, data=b"x" * 70_000, headers=headers, timeout=10)
+        assert (large.status_code, large.json()["errorCode"]) == (413, "too_large")
+        added = requests.post(tasks, json={"name": "x"}, headers=headers, timeout=10)
+        assert added.headers["Location"] == f"/api/tasks/{added.json()['id']}"
+        replicas[0].process.kill()  # the other goes on
+        replicas[0].process.wait()
+        answers = {proxy.get("/api/tasks", tokens["accessToken"]).status_code for _ in range(6)}
+        assert answers == {200}
+
+
+@needs_nginx
+def test_two_hundred_slow_clients_of_the_proxy_starve_nobody(tmp_path: Path) -> None:
+    """Each would hold a thread of a service without a proxy, and there are eight."""
+    with replicated(tmp_path) as (proxy, _), ExitStack() as slow:
+        host, port = proxy.url.removeprefix("http://").split(":")
+        for _ in range(200):
+            client = slow.enter_context(socket.create_connection((host, int(port))))
+            client.sendall(
+                b"POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b'Content-Length: 100\r\n\r\n{"email": "'
+            )
+        answers = Counter(
+            answer.status_code for answer in at_once(16, lambda: proxy.get("/api/tasks"))
+        )
+        assert answers == {401: 16}
+        began = time.monotonic()
+        assert new_user(proxy, "quick@example.com")
+        assert time.monotonic() - began < 5
+
+
+@needs_nginx
+def test_replicas_that_are_taken_out_before_they_stop_lose_no_request(tmp_path: Path) -> None:
+    """What ``make rollout`` does, while people work."""
+    with replicated(tmp_path) as (proxy, replicas), ExitStack() as replacements:
+        token = new_user(proxy, "rolling@example.com")["accessToken"]
+        over = threading.Event()
+
+        def work(_: int) -> Counter[int]:
+            seen: Counter[int] = Counter()
+            while not over.is_set():
+                seen[proxy.post("/api/tasks", {"name": "x"}, token).status_code] += 1
+            return seen
+
+        def reload(*changes: tuple[str, str]) -> None:
+            config = (tmp_path / "nginx.conf").read_text()
+            for old, new in changes:
+                config = re.sub(old, new, config)
+            (tmp_path / "nginx.conf").write_text(config)
+            proxy.process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+
+        def roll(replica: Live) -> None:
+            here = replica.url.removeprefix("http://")
+            reload((rf"(server {here}.*?);", r"\1 down;"))
+            replica.process.send_signal(signal.SIGTERM)
+            assert replica.process.wait(30) == 0
+            replacements.enter_context(serving(tmp_path, "--bind", here))
+            reload((" down;", ";"))
+
+        with ThreadPoolExecutor(8) as pool:
+            working = [pool.submit(work, number) for number in range(8)]
+            try:
+                for replica in replicas:
+                    roll(replica)
+            finally:
+                over.set()
+            answers = sum((each.result() for each in working), Counter())
+        assert answers.keys() == {201}

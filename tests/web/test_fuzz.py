@@ -1,0 +1,50 @@
+"""Whatever schemathesis thinks of, the service answers as its OpenAPI document says, and never with 5xx.
+
+A short run here; `make fuzz` is a longer one.
+"""
+
+import os
+from typing import Any
+
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.conftest import MakeApp, Person
+
+EXAMPLES = int(os.environ.get("TASKS_TEST_FUZZ_EXAMPLES", "10"))
+
+
+def fuzz(operation: Any, anna: Person) -> None:
+    @given(case=operation.as_strategy())
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    def run(case: Any) -> None:
+        if not anna.is_in():  # an earlier case has signed it out
+            anna.log_in()
+        # Not that what fits the document is accepted: it cannot say that an email is taken or a token used.
+        case.call_and_validate(
+            headers={"Authorization": f"Bearer {anna.access}"},
+            excluded_checks=[positive_data_acceptance],
+        )
+
+    run()
+
+
+def test_the_document_is_true(make_app: MakeApp) -> None:
+    app: Flask = make_app(LOG_LEVEL="ERROR")
+    anna = Person(app.test_client())
+    anna.sign_up()
+    api: Any = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    operations = [found.ok() for found in api.get_all_operations()]
+    assert len(operations) == 17
+    failures = []
+    for operation in operations:
+        try:
+            fuzz(operation, anna)
+        except FailureGroup as group:
+            failures.append(f"{operation.label}: {group}")
+    assert not failures, "\n\n".join(failures)

@@ -1,0 +1,204 @@
+"""The page at /, in a real browser."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.conftest import MakeApp, problem
+from tests.live import Live, flask, serving
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+)
+DRIVER = shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="Chromium and chromedriver are not installed"
+)
+
+
+def test_it_is_one_file_that_needs_nothing_from_anywhere(client: FlaskClient) -> None:
+    answer = client.get("/")
+    assert answer.mimetype == "text/html"
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for wanted in (" src=", "url(", "@import", "http:", "https:", "innerHTML", "style="):
+        assert wanted not in answer.text
+
+
+def test_it_names_swagger_where_there_is_one(make_app: MakeApp) -> None:
+    for enabled in ("true", "false"):
+        page = make_app(DOCS_ENABLED=enabled).test_client().get("/").text
+        assert ("Swagger" in page) is (enabled == "true")
+
+
+def test_it_can_be_switched_off(make_app: MakeApp) -> None:
+    problem(make_app(PAGE_ENABLED="false").test_client().get("/"), 404, "not_found")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A service with the demo users, whose access tokens and retry window are short."""
+    folder = tmp_path_factory.mktemp("page")
+    assert flask(folder, "db", "seed")[0] == 0
+    with serving(folder, workers=2, ACCESS_TOKEN_SECONDS="4", REFRESH_RETRY_SECONDS="60") as live:
+        yield live
+
+
+class Browser:
+    """Somebody who looks at the page."""
+
+    def __init__(self, live: Live, profile: Path) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM or ""
+        for argument in (
+            "headless=new",
+            "no-sandbox",
+            "disable-gpu",
+            "disable-background-networking",
+            "no-first-run",
+        ):
+            options.add_argument(f"--{argument}")
+        options.add_argument(f"--user-data-dir={profile}")
+        options.add_argument("--window-size=1280,1400")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        self.driver.get(live.url)
+
+    def __getitem__(self, name: str) -> WebElement:
+        return self.driver.find_element(By.ID, name)
+
+    def press(self, text: str) -> None:
+        def pressed(driver: Any) -> bool:
+            driver.find_element(
+                By.XPATH, f"//button[normalize-space()='{text}' or @aria-label='{text}']"
+            ).click()
+            return True
+
+        # The page may draw its list again in between.
+        WebDriverWait(self.driver, 15, ignored_exceptions=[StaleElementReferenceException]).until(
+            pressed
+        )
+
+    def sees(self, text: str, where: str = "said") -> None:
+        def there(_: Any) -> bool:
+            return text in self[where].text
+
+        WebDriverWait(self.driver, 15).until(there, f"no {text!r} in {self[where].text!r}")
+
+    def sign_in(self) -> None:
+        self.press("Fill in the demo user")
+        self["password"].send_keys(Keys.ENTER)
+        self.sees("Hello Anna")
+
+    def complaints(self) -> list[str]:
+        """What the console says, but for answers that are errors, which it lists too."""
+        lines: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [
+            line["message"] for line in lines if "Failed to load resource" not in line["message"]
+        ]
+
+
+@pytest.fixture
+def browser(page: Live, tmp_path: Path) -> Iterator[Browser]:
+    somebody = Browser(page, tmp_path)
+    yield somebody
+    assert somebody.complaints() == []
+    somebody.driver.quit()
+
+
+@needs_browser
+def test_tokens_are_shown_decoded_and_the_counter_moves(browser: Browser) -> None:
+    browser.sign_in()
+    claims = browser["claims"].text
+    for name in ("alg", "HS256", "iss", "tasks-api", "sub", "sid", "exp"):
+        assert name in claims
+    assert browser["counter"].text == "0"
+    assert browser["parts"].text.split()[1] in claims  # the session
+    assert 0 <= int(browser["left"].text) <= 4
+    browser.sees("0", "left")
+    browser.press("Refresh")
+    browser.sees("The counter is 1.")
+    assert browser["counter"].text == "1"
+    assert int(browser["left"].text) > 0
+
+
+@needs_browser
+def test_a_lost_answer_is_told_again_and_a_replay_ends_the_session(browser: Browser) -> None:
+    browser.sign_in()
+    browser.press("Refresh")
+    browser.sees("The counter is 1.")
+    browser.press("Send the refresh token with counter 0 again")
+    browser.sees("answered again: counter 1")
+    browser.press("Refresh")
+    browser.sees("The counter is 2.")
+    browser.press("Send the refresh token with counter 0 again")
+    browser.sees("Signed out. The token with counter 0 was used before.")
+    assert browser["signed-out"].is_displayed()
+    assert browser.driver.switch_to.active_element == browser["email"]
+
+
+@needs_browser
+def test_an_expired_token_is_renewed_by_itself(browser: Browser) -> None:
+    browser.sign_in()
+    browser.sees("0", "left")
+    browser["name"].send_keys("After it ran out", Keys.ENTER)
+    browser.sees("After it ran out", "tasks")
+    assert browser["counter"].text == "1"
+    assert "401 A02" in browser["calls"].text
+
+
+@needs_browser
+def test_devices_are_listed_and_signed_out(browser: Browser) -> None:
+    browser.sign_in()
+    browser.press("Sign in on another device")
+    browser.sees("Another session was opened")
+    rows = browser.driver.find_elements(By.CSS_SELECTOR, "#devices tbody tr")
+    before = len(rows)
+    (other,) = [row for row in rows if "this one" not in row.text][:1]
+    other.find_element(By.TAG_NAME, "button").click()
+    browser.sees("That device is out")
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#devices tbody tr")) == before - 1
+    browser.press("Sign out")
+    browser.sees("Both tokens of the session stopped working.")
+
+
+@needs_browser
+def test_tasks_are_worked_with_and_shown_as_text(browser: Browser) -> None:
+    browser.sign_in()
+    browser["name"].send_keys("<img src=x onerror=alert(1)>", Keys.ENTER)
+    browser.sees("<img src=x onerror=alert(1)>", "tasks")
+    browser.driver.find_element(By.XPATH, "//label[contains(., 'onerror')]/input").click()
+    WebDriverWait(browser.driver, 15).until(
+        lambda driver: driver.find_elements(By.CSS_SELECTOR, "label.done")
+    )
+    browser.press("Delete <img src=x onerror=alert(1)>")
+    WebDriverWait(browser.driver, 15).until(lambda _: "onerror" not in browser["tasks"].text)
+
+
+@needs_browser
+def test_everything_can_be_reached_by_keyboard_and_has_a_name(browser: Browser) -> None:
+    browser.sign_in()
+    assert browser.driver.switch_to.active_element == browser["access-h"]
+    found = browser.driver.find_elements(By.CSS_SELECTOR, "button, input, a")
+    shown = [each for each in found if each.is_displayed()]
+    assert len(shown) > 6
+    assert all(each.accessible_name for each in shown)
+    reached: set[str] = set()
+    for _ in range(len(shown) + 5):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        reached.add(browser.driver.switch_to.active_element.id)
+    assert {each.id for each in shown} <= reached
+    headings = [each.tag_name for each in browser.driver.find_elements(By.CSS_SELECTOR, "h1, h2")]
+    assert headings[0] == "h1"
+    assert set(headings[1:]) == {"h2"}

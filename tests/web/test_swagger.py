@@ -1,0 +1,79 @@
+"""The OpenAPI document is valid and complete; the page needs nothing from outside."""
+
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from openapi_spec_validator import validate
+
+from tasks_api import errors
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> dict[str, Any]:
+    return dict(client.get("/openapi.json").get_json())
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if method in ("get", "post", "put", "patch", "delete")
+    }
+
+
+def test_it_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    validate(document)
+
+
+def test_it_has_every_route(app: Flask, document: dict[str, Any]) -> None:
+    routes = {
+        f"{method} {re.sub('<(.+?)>', '{' + chr(92) + '1}', rule.rule)}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith(("/api", "/health"))
+    }
+    assert routes == set(operations(document))
+    assert len(routes) == 17
+
+
+def test_it_has_every_error_with_an_example(document: dict[str, Any]) -> None:
+    described = {
+        code
+        for operation in operations(document).values()
+        for response in operation["responses"].values()
+        for code in response.get("content", {})
+        .get("application/problem+json", {})
+        .get("examples", {})
+    }
+    catalogue = {entry.code for entry in vars(errors).values() if isinstance(entry, errors.Problem)}
+    assert catalogue - described == {"internal", "method_not_allowed"}
+
+
+def test_every_answer_is_described(document: dict[str, Any]) -> None:
+    for name, operation in operations(document).items():
+        assert operation["summary"], name
+        assert any(status.startswith("2") for status in operation["responses"]), name
+        guarded = name not in {
+            "POST /api/users/signup",
+            "POST /api/users/login",
+            "POST /api/users/refresh_token",
+        }
+        assert ("security" in operation) is (guarded and "/api/" in name), name
+
+
+def test_the_page_needs_nothing_from_outside(client: FlaskClient) -> None:
+    page = client.get("/swagger")
+    assert page.status_code == 200
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    links = re.findall(r'(?:src|href|data-document)="([^"]+)"', page.text)
+    assert len(links) == 5
+    for link in links:
+        assert link.startswith("/")
+        with client.get(link) as answer:
+            assert answer.status_code == 200
+    assert "<script>" not in page.text
