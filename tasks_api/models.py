@@ -19,7 +19,7 @@ from sqlalchemy import (
     Unicode,
 )
 from sqlalchemy.dialects.mssql import DATETIME2, SMALLDATETIME, UNIQUEIDENTIFIER
-from sqlalchemy.types import DateTime, TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
 from .clock import to_milliseconds, to_smalldatetime
 
@@ -27,15 +27,10 @@ from .clock import to_milliseconds, to_smalldatetime
 class UtcDateTime(TypeDecorator[datetime]):
     """datetime2(3): UTC in Python, the same without offset in the database, ISO text in SQLite."""
 
-    impl = DateTime
+    impl: Any = DATETIME2(precision=3).with_variant(String(), "sqlite")
     cache_ok = True
-    server_type: TypeEngine[Any] = DATETIME2(precision=3)
     round = staticmethod(to_milliseconds)
     sqlite_precision = "milliseconds"
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The server's own type, or text."""
-        return dialect.type_descriptor(self.server_type if dialect.name == "mssql" else String())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Round, and drop the offset."""
@@ -67,8 +62,8 @@ def _parsed(value: str | None) -> datetime | None:
 class SmallDateTime(UtcDateTime):
     """smalldatetime: rounded to the minute here, so that every database stores the same."""
 
+    impl = SMALLDATETIME().with_variant(String(), "sqlite")
     cache_ok = True
-    server_type = SMALLDATETIME()
     round = staticmethod(to_smalldatetime)
     sqlite_precision = "seconds"
 
@@ -76,14 +71,8 @@ class SmallDateTime(UtcDateTime):
 class Guid(TypeDecorator[uuid.UUID]):
     """uniqueidentifier; its usual text in SQLite."""
 
-    impl = String
+    impl: Any = UNIQUEIDENTIFIER().with_variant(String(36), "sqlite")
     cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The server's own type, or text."""
-        return dialect.type_descriptor(
-            UNIQUEIDENTIFIER() if dialect.name == "mssql" else String(36)
-        )
 
     def process_bind_param(self, value: uuid.UUID | None, dialect: Dialect) -> Any:
         """Its text, where there is no such type."""

@@ -14,17 +14,14 @@ import os
 import re
 import uuid
 from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 CONTEXT = b"tasks-api refresh token v1"
-SALT_BYTES = 32
-_LENGTH = 16 + 4 + 32
 _TEXT = re.compile(r"[A-Za-z0-9_-]{70}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """A refresh token, taken apart. It may be a forgery until ``Keyring.made`` says otherwise."""
 
     session_id: uuid.UUID
@@ -32,7 +29,7 @@ class Token:
     mac: bytes
 
     def __str__(self) -> str:
-        raw = self.session_id.bytes + self.counter.to_bytes(4, "big") + self.mac
+        raw = self.session_id.bytes + self.counter.to_bytes(4) + self.mac
         return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
@@ -42,23 +39,22 @@ def decode(text: str) -> Token:
     Raises:
         ValueError: this is no refresh token of ours.
     """
-    if not _TEXT.fullmatch(text):
-        raise ValueError("not a refresh token")
-    raw = urlsafe_b64decode(text + "==")
-    token = Token(uuid.UUID(bytes=raw[:16]), int.from_bytes(raw[16:20], "big"), raw[20:_LENGTH])
-    if str(token) != text:  # base64's last character has bits that count for nothing
-        raise ValueError("not a refresh token")
-    return token
+    if _TEXT.fullmatch(text):
+        raw = urlsafe_b64decode(text + "==")
+        token = Token(uuid.UUID(bytes=raw[:16]), int.from_bytes(raw[16:20]), raw[20:])
+        if str(token) == text:  # base64's last character has bits that count for nothing
+            return token
+    raise ValueError("not a refresh token")
 
 
 def new_salt() -> str:
     """A session's TokenSalt: base64 of 32 random bytes, 44 of the column's 50 characters."""
-    return b64encode(os.urandom(SALT_BYTES)).decode()
+    return b64encode(os.urandom(32)).decode()
 
 
 def token_hash(token: Token, salt: str) -> str:
     """What TokenHash holds for ``token``."""
-    return b64encode(hmac.digest(_salt_bytes(salt), str(token).encode("ascii"), "sha256")).decode()
+    return b64encode(hmac.digest(_salt_bytes(salt), str(token).encode(), "sha256")).decode()
 
 
 def has_hash(token: Token, salt: str, stored: str) -> bool:
@@ -74,31 +70,26 @@ class Keyring:
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._keys = tuple(keys)
+        self._keys = keys
 
     def make(self, session_id: uuid.UUID, counter: int, salt: str) -> Token:
         """The session's token number ``counter``."""
-        return Token(session_id, counter, _mac(self._keys[0], session_id, counter, salt))
+        return next(self._candidates(session_id, counter, salt))
 
     def made(self, token: Token, salt: str) -> bool:
         """Whether one of the keys made ``token``."""
-        return any(
-            hmac.compare_digest(_mac(key, token.session_id, token.counter, salt), token.mac)
-            for key in self._keys
-        )
+        candidates = self._candidates(token.session_id, token.counter, salt)
+        return any(hmac.compare_digest(candidate.mac, token.mac) for candidate in candidates)
 
     def find(self, session_id: uuid.UUID, counter: int, salt: str, stored: str) -> Token | None:
         """The session's token number ``counter`` whose hash is ``stored``, whichever key made it."""
+        candidates = self._candidates(session_id, counter, salt)
+        return next((token for token in candidates if has_hash(token, salt, stored)), None)
+
+    def _candidates(self, session_id: uuid.UUID, counter: int, salt: str) -> Iterator[Token]:
+        message = CONTEXT + session_id.bytes + counter.to_bytes(4) + _salt_bytes(salt)
         for key in self._keys:
-            token = Token(session_id, counter, _mac(key, session_id, counter, salt))
-            if has_hash(token, salt, stored):
-                return token
-        return None
-
-
-def _mac(key: bytes, session_id: uuid.UUID, counter: int, salt: str) -> bytes:
-    message = CONTEXT + session_id.bytes + counter.to_bytes(4, "big") + _salt_bytes(salt)
-    return hmac.digest(key, message, "sha256")
+            yield Token(session_id, counter, hmac.digest(key, message, "sha256"))
 
 
 def _salt_bytes(salt: str) -> bytes:

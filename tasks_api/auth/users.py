@@ -62,23 +62,20 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
         ApiError: L02 for an unknown email, a wrong password and an inactive user alike; RATE_LIMITED.
     """
     user = find_user(email)
-    account = (user.email if user else email).casefold()
-    _refuse_guessing(account, user, device)
-    stored = PasswordHash(user.password, user.password_salt) if user else None
-    hasher = _hasher()
-    is_right = hasher.verify(password, stored)
-    if user is None or stored is None or not is_right or not user.active:
-        _count_guess(account, device)
+    verified = _verified(user, email, password, device)
+    if user is None or verified is None:
         security_event("login_failed", user_id=user.id if user else None)
         raise ApiError(L02)
-    rewritten = stored if hasher.is_current(stored) else hasher.hash(password)
-    opened, surplus = _open(user, stored, rewritten, device, alone=False)
+    hasher = _hasher()
+    stored = verified if hasher.is_current(verified) else hasher.hash(password)
+    opened, surplus = _open(user, verified, stored, device, alone=False)
     if opened is None:
         security_event("login_failed", user_id=user.id)
         raise ApiError(L02)
     for session_id in surplus:
-        ended = {"user_id": user.id, "session_id": session_id}
-        security_event("session_ended", reason="max_sessions", **ended)
+        security_event(
+            "session_ended", reason="max_sessions", user_id=user.id, session_id=session_id
+        )
     security_event("login_ok", user_id=user.id, session_id=opened.session_id)
     with suppress(SQLAlchemyError):  # housekeeping is no reason to refuse a login
         purge(PURGED_AT_LOGIN)
@@ -100,15 +97,11 @@ def change_password(
     """
     user = details(user_id)
     _check_new_password(new_password, confirm_password, user._mapping)
-    account = user.email.casefold()
-    _refuse_guessing(account, user, device)
-    stored = PasswordHash(user.password, user.password_salt)
-    hasher = _hasher()
-    if not hasher.verify(current_password, stored):
-        _count_guess(account, device)
+    verified = _verified(user, user.email, current_password, device)
+    if verified is None:
         security_event("password_change_failed", user_id=user_id)
         raise ApiError(P01)
-    opened, _ = _open(user, stored, hasher.hash(new_password), device, alone=True)
+    opened, _ = _open(user, verified, _hasher().hash(new_password), device, alone=True)
     if opened is None:
         raise ApiError(A04)
     security_event("password_changed", user_id=user_id, session_id=opened.session_id)
@@ -202,31 +195,29 @@ def _check_new_password(password: str, confirmation: str, user: Any) -> None:
         raise ApiError(S04, reason)
 
 
-# Wrong passwords are counted per account and client, and per account from everywhere. Whoever sits where the user
-# is signed in is not held up by what others do, so nobody locks somebody else out. An account that does not exist
-# is counted like any other.
+def _verified(
+    user: AnyRow | None, email: str, password: str, device: Device
+) -> PasswordHash | None:
+    """The hash of the user's password, if that is ``password`` and the user is active.
 
+    Wrong ones are counted per account and client, and per account from everywhere. Whoever sits where the user is
+    signed in is not held up by what others do, so nobody locks somebody else out. An account that does not exist
+    counts like any other, and takes as long.
 
-def _refuse_guessing(account: str, user: AnyRow | None, device: Device) -> None:
-    if not current_settings.ratelimit_enabled:
-        return
-    here, everywhere = _guesses(account, device)
+    Raises:
+        ApiError: RATE_LIMITED.
+    """
+    account = (user.email if user else email).casefold()
+    client = attempts.client_of(device.ip_address)
+    here = (current_settings.ratelimit_login_failures, "account", account, client)
+    everywhere = (current_settings.ratelimit_account_failures, "account", account)
     if attempts.is_used_up(*here):
         attempts.refuse(*here)
-    client = attempts.client_of(device.ip_address)
     if attempts.is_used_up(*everywhere) and not (user and is_signed_in_at(user.id, client)):
         attempts.refuse(*everywhere)
-
-
-def _count_guess(account: str, device: Device) -> None:
-    if current_settings.ratelimit_enabled:
-        for guesses in _guesses(account, device):
-            attempts.hit(*guesses)
-
-
-def _guesses(account: str, device: Device) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    client = attempts.client_of(device.ip_address)
-    return (
-        (current_settings.ratelimit_login_failures, "account", account, client),
-        (current_settings.ratelimit_account_failures, "account", account),
-    )
+    stored = PasswordHash(user.password, user.password_salt) if user else None
+    if _hasher().verify(password, stored) and user and user.active:
+        return stored
+    attempts.hit(*here)
+    attempts.hit(*everywhere)
+    return None

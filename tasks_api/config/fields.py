@@ -1,10 +1,11 @@
-"""How the text of a setting becomes its value: marshmallow's fields.
+"""The kinds of settings: how the text of one becomes its value, with marshmallow's fields.
 
-Their messages finish a sentence that begins with the setting's name, and quote nothing: the text may be a secret.
+A message finishes a sentence that begins with the setting's name, and quotes nothing: the text may be a secret.
 """
 
 import re
 from collections.abc import Callable
+from dataclasses import field
 from typing import Any
 
 import marshmallow as ma
@@ -17,18 +18,6 @@ _STORAGE_URI = re.compile(r"(memory|(async\+)?(redis|rediss|memcached|mongodb)[a
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@*]+", re.IGNORECASE)
 
 
-def integer(low: int, high: int) -> fields.Integer:
-    """A whole number within bounds."""
-    message = f"must be a whole number from {low} to {high}"
-    within = validate.Range(low, high, error=message)
-    return fields.Integer(validate=within, error_messages={"invalid": message})
-
-
-def boolean() -> fields.Boolean:
-    """True or false, in any of marshmallow's spellings."""
-    return fields.Boolean(error_messages={"invalid": "must be true or false"})
-
-
 class Text(fields.String):
     """Text that is not blank.
 
@@ -36,7 +25,7 @@ class Text(fields.String):
         read: makes something else of it, or raises ValueError.
     """
 
-    def __init__(self, read: Callable[[str], object] = str) -> None:
+    def __init__(self, read: Callable[[str], object]) -> None:
         super().__init__(error_messages={"invalid": "must be a text that is not empty"})
         self.read = read
 
@@ -50,43 +39,70 @@ class Text(fields.String):
             raise ma.ValidationError(str(error)) from None
 
 
-class TextList(fields.Field[tuple[Any, ...]]):
-    """Comma-separated texts, or a list in settings.cfg.
+class Texts(Text):
+    """The same, comma-separated or as a list."""
 
-    Args:
-        read: what each of them becomes.
-    """
-
-    def __init__(self, read: Callable[[str], object]) -> None:
-        super().__init__(error_messages={"invalid": "must be a list, comma-separated"})
-        self.each = Text(read)
-
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> tuple[Any, ...]:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         items = value.split(",") if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
-            raise self.make_error("invalid")
-        return tuple(
-            self.each.deserialize(item) for item in items if item != "" and str(item).strip()
-        )
+            raise ma.ValidationError("must be a list, comma-separated")
+        read = super()._deserialize
+        return tuple(read(item, *args, **kwargs) for item in items if item != "")
 
 
-def secret(text: str) -> bytes:
-    """A key, long enough to be one."""
-    key = text.encode()
-    if len(key) < MIN_KEY_BYTES:
-        raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")
-    return key
+def row(
+    default: object, read: fields.Field[Any], meaning: str, shown: str = "", **more: Any
+) -> Any:
+    """A row of the table of settings.
+
+    Args:
+        default: the value if nothing is set.
+        read: how the text becomes the value.
+        meaning: for people.
+        shown: what people read as the default, if not ``default`` itself.
+        more: ``repr=False`` keeps the value out of what is shown.
+    """
+    if not shown:
+        shown = "none" if default in (None, ()) else f"`{default}`"
+    return field(
+        default=default, metadata={"read": read, "meaning": meaning, "shown": shown}, **more
+    )
 
 
-def origin(text: str) -> str:
-    """A browser origin, or ``*``."""
-    if not _ORIGIN.fullmatch(text):
-        raise ValueError("must be origins like http://localhost:4200, comma-separated")
-    return text
+def integer(default: int, low: int, high: int, meaning: str) -> Any:
+    """A whole number within bounds."""
+    message = f"must be a whole number from {low} to {high}"
+    within = validate.Range(low, high, error=message)
+    return row(
+        default, fields.Integer(validate=within, error_messages={"invalid": message}), meaning
+    )
 
 
-def rate(text: str) -> str:
-    """A rate limit."""
+def switch(default: bool | None, meaning: str, shown: str = "`true`") -> Any:
+    """True or false, in any of marshmallow's spellings."""
+    read = fields.Boolean(error_messages={"invalid": "must be true or false"})
+    return row(default, read, meaning, shown)
+
+
+def secret(
+    meaning: str, read: Callable[[str], object], shown: str = "generated in `instance/`"
+) -> Any:
+    """Something that must not be seen."""
+    return row(None, Text(read), meaning, shown, repr=False)
+
+
+def secrets(meaning: str, read: Callable[[str], object]) -> Any:
+    """Several of them."""
+    return row((), Texts(read), meaning, repr=False)
+
+
+def rate(default: str, meaning: str) -> Any:
+    """A limit of attempts."""
+    return row(default, Text(read_rate), meaning)
+
+
+def read_rate(text: str) -> str:
+    """A number of attempts in a time."""
     try:
         parse(text)
     except ValueError:
@@ -94,14 +110,29 @@ def rate(text: str) -> str:
     return text
 
 
-def storage_uri(text: str) -> str:
+def read_key(text: str) -> bytes:
+    """A key that is long enough to be one."""
+    key = text.encode()
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")
+    return key
+
+
+def read_origin(text: str) -> str:
+    """A browser origin, or ``*``."""
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError("must be origins like http://localhost:4200, comma-separated")
+    return text
+
+
+def read_storage_uri(text: str) -> str:
     """A place where attempts are counted."""
     if not _STORAGE_URI.match(text):
         raise ValueError("must be a storage address such as memory:// or redis://host:6379")
     return text
 
 
-def log_level(text: str) -> str:
+def read_log_level(text: str) -> str:
     """A level of Python's logging."""
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError("must be DEBUG, INFO, WARNING or ERROR")

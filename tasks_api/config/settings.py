@@ -9,7 +9,7 @@ import os
 import re
 import runpy
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,45 +21,33 @@ from sqlalchemy.engine import URL, make_url
 from werkzeug.local import LocalProxy
 
 from .database_url import read_database_url
-from .fields import Text, TextList, boolean, integer, log_level, origin, rate, secret, storage_uri
+from .fields import (
+    Text,
+    Texts,
+    integer,
+    rate,
+    read_key,
+    read_log_level,
+    read_origin,
+    read_storage_uri,
+    row,
+    secret,
+    secrets,
+    switch,
+)
 from .keys import TokenKey, generated_key, key_file, secret_key, signing_key_file
 
 PREFIX = "TASKS_"
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# What Kubernetes sets in every container for a Service called "tasks", and what tests use.
+# The folder of settings; what tests use; what Kubernetes sets in every container for a Service called "tasks".
 _FOREIGN = re.compile(
-    r"TASKS_(TEST_.*|PORT(_.*)?|SERVICE_.*|.*_SERVICE_(HOST|PORT.*)|.*_PORT(_.*)?)"
+    r"TASKS_(INSTANCE_PATH|TEST_.*|PORT(_.*)?|SERVICE_.*|.*_SERVICE_(HOST|PORT.*)|.*_PORT(_.*)?)"
 )
-
-Given = dict[str, tuple[str, object]]  # by the setting's name: where it stands, what stands there
 
 
 class ConfigError(click.ClickException):
     """A setting that cannot be used. The message is one line that names it."""
-
-
-def setting(
-    default: object,
-    read: ma.fields.Field[Any],
-    meaning: str,
-    shown: str | None = None,
-    *,
-    is_secret: bool = False,
-) -> Any:
-    """A row of the table.
-
-    Args:
-        default: the value if nothing is set.
-        read: how the text becomes the value.
-        meaning: for people.
-        shown: what people read as the default, if not ``default`` itself.
-        is_secret: whether the value must not be shown.
-    """
-    if shown is None:
-        shown = "none" if default in (None, ()) else f"`{str(default).lower()}`"
-    row = {"read": read, "meaning": meaning, "shown": shown}
-    return field(default=cast(Any, default), metadata=row, repr=not is_secret)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,125 +57,89 @@ class Settings:
     instance_path: Path
     generated_keys: tuple[str, ...]
 
-    database_url: URL = setting(
+    database_url: URL = row(
         make_url("sqlite:///tasks.db"),
         Text(read_database_url),
-        "where the data is: an SQLAlchemy URL or an ODBC connection string; "
-        "a relative SQLite file is in `instance/`",
+        "where the data is: an SQLAlchemy URL or an ODBC connection string; a relative SQLite file is in `instance/`",
     )
-    upgrade_on_start: bool = setting(
-        None,
-        boolean(),
-        "apply new schema scripts when the service starts",
-        "true for SQLite, else false",
+    upgrade_on_start: bool = switch(
+        None, "apply new schema scripts when the service starts", "true for SQLite, else false"
     )
-    jwt_secret_key: bytes | None = setting(
-        None,
-        Text(secret),
-        "signs access tokens (HS256); at least 32 bytes",
-        "generated in `instance/`",
-        is_secret=True,
+    jwt_secret_key: bytes | None = secret(
+        "signs access tokens (HS256); at least 32 bytes", read_key
     )
-    jwt_secret_key_previous: tuple[bytes, ...] = setting(
-        (),
-        TextList(secret),
-        "older keys whose access tokens are still accepted",
-        is_secret=True,
+    jwt_secret_key_previous: tuple[bytes, ...] = secrets(
+        "older keys whose access tokens are still accepted", read_key
     )
-    jwt_private_key_file: TokenKey | None = setting(
-        None,
-        Text(signing_key_file),
-        "PEM file: its key signs access tokens instead (RS256, ES256 or EdDSA; "
-        "`make install EXTRAS=asymmetric`), and /.well-known/jwks.json has what other services need "
-        "to verify them",
-        is_secret=True,
+    jwt_private_key_file: TokenKey | None = secret(
+        "PEM file: its key signs access tokens instead (RS256, ES256 or EdDSA; `make install EXTRAS=asymmetric`), and "
+        "/.well-known/jwks.json has what other services need to verify them",
+        signing_key_file,
+        "none",
     )
-    jwt_key_files_previous: tuple[TokenKey, ...] = setting(
-        (),
-        TextList(key_file),
-        "PEM files of older keys whose access tokens are still accepted",
-        is_secret=True,
+    jwt_key_files_previous: tuple[TokenKey, ...] = secrets(
+        "PEM files of older keys whose access tokens are still accepted", key_file
     )
-    refresh_token_key: bytes = setting(
-        None,
-        Text(secret),
-        "makes refresh tokens; at least 32 bytes",
-        "generated in `instance/`",
-        is_secret=True,
+    refresh_token_key: bytes = secret("makes refresh tokens; at least 32 bytes", read_key)
+    refresh_token_key_previous: tuple[bytes, ...] = secrets(
+        "older keys whose refresh tokens are still accepted", read_key
     )
-    refresh_token_key_previous: tuple[bytes, ...] = setting(
-        (),
-        TextList(secret),
-        "older keys whose refresh tokens are still accepted",
-        is_secret=True,
+    jwt_issuer: str = row(
+        "tasks-api", Text(str), "the `iss` of access tokens, checked on every request"
     )
-    jwt_issuer: str = setting(
-        "tasks-api", Text(), "the `iss` of access tokens, checked on every request"
+    jwt_audience: str = row(
+        "tasks-api", Text(str), "the `aud` of access tokens, checked on every request"
     )
-    jwt_audience: str = setting(
-        "tasks-api", Text(), "the `aud` of access tokens, checked on every request"
+    access_token_seconds: int = integer(900, 1, 86_400, "lifetime of an access token, in seconds")
+    refresh_token_days: int = integer(
+        14, 1, 3650, "a session ends when it was not refreshed for this many days"
     )
-    access_token_seconds: int = setting(
-        900, integer(1, 86_400), "lifetime of an access token, in seconds"
+    session_max_days: int = integer(90, 1, 3650, "a session ends this many days after its login")
+    refresh_retry_seconds: int = integer(
+        10, 0, 60, "how long a used refresh token is answered with its one successor; 0: never"
     )
-    refresh_token_days: int = setting(
-        14, integer(1, 3650), "a session ends when it was not refreshed for this many days"
+    max_sessions: int = integer(
+        20, 1, 1000, "sessions a user can have; the least recently used one makes room"
     )
-    session_max_days: int = setting(
-        90, integer(1, 3650), "a session ends this many days after its login"
-    )
-    refresh_retry_seconds: int = setting(
-        10,
-        integer(0, 60),
-        "how long a used refresh token is answered with its one successor; 0: never",
-    )
-    max_sessions: int = setting(
-        20, integer(1, 1000), "sessions a user can have; the least recently used one makes room"
-    )
-    password_iterations: int = setting(
+    password_iterations: int = integer(
         600_000,
-        integer(100_000, 10_000_000),
+        100_000,
+        10_000_000,
         "PBKDF2-HMAC-SHA256 iterations; 100000 writes the format that the .NET original reads",
     )
-    cors_origins: tuple[str, ...] = setting(
-        (), TextList(origin), "browser origins that may call the API, comma-separated"
+    cors_origins: tuple[str, ...] = row(
+        (), Texts(read_origin), "browser origins that may call the API, comma-separated"
     )
-    trusted_proxies: int = setting(
-        0, integer(0, 10), "reverse proxies in front whose X-Forwarded-* headers are believed"
+    trusted_proxies: int = integer(
+        0, 0, 10, "reverse proxies in front whose X-Forwarded-* headers are believed"
     )
-    ratelimit_enabled: bool = setting(True, boolean(), "limit how often one client may try")
-    ratelimit_storage_uri: str = setting(
+    ratelimit_enabled: bool = switch(True, "limit how often one client may try")
+    ratelimit_storage_uri: str = row(
         "memory://",
-        Text(storage_uri),
-        "where attempts are counted: in each process, or `redis://...` for all "
-        "(`make install EXTRAS=redis`)",
-        is_secret=True,
+        Text(read_storage_uri),
+        "where attempts are counted: in each process, or `redis://...` for all (`make install EXTRAS=redis`)",
+        repr=False,
     )
-    ratelimit_login: str = setting("60 per minute", Text(rate), "logins per client address")
-    ratelimit_login_failures: str = setting(
-        "10 per 5 minutes", Text(rate), "wrong passwords per account and client address"
+    ratelimit_login: str = rate("60 per minute", "logins per client address")
+    ratelimit_login_failures: str = rate(
+        "10 per 5 minutes", "wrong passwords per account and client address"
     )
-    ratelimit_account_failures: str = setting(
-        "100 per hour",
-        Text(rate),
-        "wrong passwords per account, from anywhere but where its user is signed in",
+    ratelimit_account_failures: str = rate(
+        "100 per hour", "wrong passwords per account, from anywhere but where its user is signed in"
     )
-    ratelimit_signup: str = setting("60 per hour", Text(rate), "signups per client address")
-    ratelimit_refresh: str = setting(
-        "30 per minute", Text(rate), "refused refreshes per client address"
-    )
-    ratelimit_password: str = setting(
-        "30 per hour", Text(rate), "password changes per client address"
-    )
-    metrics_enabled: bool = setting(True, boolean(), "serve /metrics")
-    docs_enabled: bool = setting(True, boolean(), "serve /swagger and /openapi.json")
-    page_enabled: bool = setting(True, boolean(), "serve the page at /")
-    log_level: str = setting("INFO", Text(log_level), "DEBUG, INFO, WARNING or ERROR", "`INFO`")
-    threads: int = setting(
+    ratelimit_signup: str = rate("60 per hour", "signups per client address")
+    ratelimit_refresh: str = rate("30 per minute", "refused refreshes per client address")
+    ratelimit_password: str = rate("30 per hour", "password changes per client address")
+    metrics_enabled: bool = switch(True, "serve /metrics")
+    docs_enabled: bool = switch(True, "serve /swagger and /openapi.json")
+    page_enabled: bool = switch(True, "serve the page at /")
+    log_level: str = row("INFO", Text(read_log_level), "DEBUG, INFO, WARNING or ERROR")
+    threads: int = integer(
         4,
-        integer(1, 256),
-        "threads of a gunicorn worker, each with a database connection of its own; not in "
-        "`settings.cfg`, for gunicorn.conf.py reads it too",
+        1,
+        256,
+        "threads of a gunicorn worker, each with a database connection of its own; not in `settings.cfg`, for "
+        "gunicorn.conf.py reads it too",
     )
 
     @property
@@ -234,13 +186,14 @@ class Settings:
         if environ is None:
             environ = _from_dotenv() | os.environ
         folder = instance_path or Path(environ.get("TASKS_INSTANCE_PATH") or ROOT / "instance")
-        instance = folder.absolute()
-        given = _from_file(instance / "settings.cfg") | _from_environment(environ)
-        return cls(**_complete(_read(given), instance))
+        path = folder.absolute() / "settings.cfg"
+        known = _read(_from_file(path), f"{{}} in {path}")
+        known |= _read(_from_environment(environ), PREFIX + "{}")
+        return cls(**_completed(known, path.parent))
 
 
 def _rows() -> dict[str, Field[Any]]:
-    return {row.name: row for row in fields(Settings) if row.metadata}
+    return {item.name: item for item in fields(Settings) if item.metadata}
 
 
 def _from_dotenv() -> dict[str, str]:
@@ -251,17 +204,15 @@ def _from_dotenv() -> dict[str, str]:
     return {name: text for name, text in found.items() if text is not None}
 
 
-def _from_environment(environ: Mapping[str, str]) -> Given:
+def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {
-        name.removeprefix(PREFIX).lower(): (name, value)
+        name.removeprefix(PREFIX): value
         for name, value in environ.items()
-        if name.startswith(PREFIX)
-        and name != "TASKS_INSTANCE_PATH"
-        and not _FOREIGN.fullmatch(name)
+        if name.startswith(PREFIX) and not _FOREIGN.fullmatch(name)
     }
 
 
-def _from_file(path: Path) -> Given:
+def _from_file(path: Path) -> dict[str, Any]:
     try:
         found = runpy.run_path(str(path)) if path.exists() else {}
     except Exception as error:
@@ -272,23 +223,21 @@ def _from_file(path: Path) -> Given:
             raise ConfigError(f"{name} in {path} must be written {name.upper()}")
     if "THREADS" in found:
         raise ConfigError(f"THREADS in {path} must be TASKS_THREADS in the environment")
-    return {name.lower(): (f"{name} in {path}", found[name]) for name in found if name.isupper()}
+    return {name: found[name] for name in found if name.isupper()}
 
 
-def _read(given: Given) -> dict[str, Any]:
-    readers = {name: row.metadata["read"] for name, row in _rows().items()}
-    for name, (shown, _) in given.items():
-        if name not in readers:
-            raise ConfigError(f"{shown} is not a setting")
+def _read(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The values of the settings of one source, which names them as ``where`` says."""
+    schema = ma.Schema.from_dict({name: item.metadata["read"] for name, item in _rows().items()})
     try:
-        schema = ma.Schema.from_dict(readers)()
-        return dict(schema.load({name: value for name, (_, value) in given.items()}))
+        return dict(schema().load({name.lower(): value for name, value in given.items()}))
     except ma.ValidationError as error:
         name, (message, *_) = next(iter(error.normalized_messages().items()))
-        raise ConfigError(f"{given[name][0]} {message}") from None
+        reason = message if name in _rows() else "is not a setting"
+        raise ConfigError(f"{where.format(name.upper())} {reason}") from None
 
 
-def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
+def _completed(known: dict[str, Any], instance: Path) -> dict[str, Any]:
     if "upgrade_on_start" not in known:
         url = known.get("database_url", Settings.database_url)
         known["upgrade_on_start"] = url.get_backend_name() == "sqlite"
@@ -308,8 +257,8 @@ def _complete(known: dict[str, Any], instance: Path) -> dict[str, Any]:
 def markdown_table() -> str:
     """The settings as the table in the documentation; a test holds the two together."""
     lines = ["| setting | default | meaning |", "| --- | --- | --- |"]
-    for name, row in _rows().items():
-        shown, meaning = row.metadata["shown"], row.metadata["meaning"]
+    for name, item in _rows().items():
+        shown, meaning = item.metadata["shown"], item.metadata["meaning"]
         lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {meaning} |")
     return "\n".join(lines)
 

@@ -5,18 +5,14 @@ pyodbc is imported where it is used: it needs unixODBC, which nobody needs who s
 
 import platform
 import re
-import sys
 import threading
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.types import String
-
-if TYPE_CHECKING:
-    import pyodbc
 
 LOGIN_SECONDS = 5  # how long the server may take to let us in
 LOCK_SECONDS = 6  # how long a statement waits for a lock; the server looks for deadlocks every 5
@@ -76,7 +72,7 @@ def prepare(engine: Engine) -> None:
 
 def connect(
     url: URL, query_seconds: int = QUERY_SECONDS, login_seconds: int = LOGIN_SECONDS
-) -> "pyodbc.Connection":
+) -> Any:
     """Open a connection in autocommit mode on which no statement waits for ever.
 
     Args:
@@ -144,29 +140,25 @@ def _installed() -> list[str]:
 
 
 def _carried_driver() -> str | None:
-    """Where the package mssql-python-odbc has it; for Windows, which loads registered drivers only, nowhere."""
+    """Where the package mssql-python-odbc has it: a build for each family of Linux, or for macOS."""
     try:
         from mssql_python_odbc import get_libs_dir
     except ImportError:
         return None
     machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
-    folders = {"darwin": [f"macos/{machine}"]}
-    if sys.platform == "linux":  # a build for each family; a wheel for musl holds Alpine's only
-        families = ("rhel", "suse", "debian_ubuntu")
-        family = next((name for name in families if name in _linux()), "debian_ubuntu")
-        folders["linux"] = [f"linux/{family}/{machine}", f"linux/alpine/{machine}"]
-    for folder in folders.get(sys.platform, []):
-        for path in Path(get_libs_dir(), folder, "lib").glob("libmsodbcsql*"):
-            return str(path)
-    return None
+    found = Path(get_libs_dir()).glob(f"**/{machine}/lib/libmsodbcsql*")
+    return min(map(str, found), key=lambda path: _linux() not in path, default=None)
 
 
 def _linux() -> str:
     try:
         about = platform.freedesktop_os_release()
     except OSError:
-        return ""
-    return re.sub("fedora|centos", "rhel", f"{about.get('ID', '')} {about.get('ID_LIKE', '')}")
+        about = {}
+    named = re.search("rhel|fedora|centos|suse", f"{about.get('ID')} {about.get('ID_LIKE')}")
+    if not named:
+        return "debian_ubuntu"
+    return "suse" if named[0] == "suse" else "rhel"
 
 
 class Connector:
@@ -182,7 +174,7 @@ class Connector:
         self._successes = 0
         self._trying = threading.Lock()
 
-    def __call__(self) -> "pyodbc.Connection":
+    def __call__(self) -> Any:
         """Open a connection.
 
         Raises:
@@ -198,7 +190,7 @@ class Connector:
         finally:
             self._trying.release()
 
-    def _connect(self) -> "pyodbc.Connection":
+    def _connect(self) -> Any:
         successes = self._successes
         try:
             connection = connect(self._url)

@@ -1,7 +1,6 @@
 """Log lines: JSON on a pipe, readable on a terminal, each with the id of its request."""
 
 import logging
-from logging.config import dictConfig
 from typing import TextIO
 
 from flask import g, has_request_context
@@ -42,32 +41,15 @@ class OneLine(logging.Formatter):
 
 def init_logs(level: str, stream: TextIO) -> None:
     """Send everything from ``level`` up to ``stream``."""
-    readable = stream.isatty()
-    dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "filters": {"request": {"()": RequestFilter}},
-            "formatters": {
-                "json": {
-                    "()": OrjsonFormatter,
-                    "fmt": "%(levelname)s %(name)s %(message)s",
-                    "rename_fields": {"levelname": "level", "name": "logger"},
-                    "timestamp": "time",
-                },
-                "readable": {
-                    "()": OneLine,
-                    "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
-                },
-            },
-            "handlers": {
-                "out": {
-                    "class": "logging.StreamHandler",
-                    "stream": stream,
-                    "filters": ["request"],
-                    "formatter": "readable" if readable else "json",
-                }
-            },
-            "loggers": {"tasks_api": {"level": level, "handlers": ["out"], "propagate": False}},
-        }
-    )
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(RequestFilter())
+    if stream.isatty():
+        handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    else:
+        names = {"levelname": "level", "name": "logger"}
+        line = "%(levelname)s %(name)s %(message)s"
+        handler.setFormatter(OrjsonFormatter(line, rename_fields=names, timestamp="time"))
+    log = logging.getLogger("tasks_api")
+    log.setLevel(level)
+    log.propagate = False
+    log.handlers = [handler]
