@@ -80,7 +80,7 @@ def on_exit(_server):
         from tasks_api.config import Settings
 
         settings = Settings.load()
-        if settings.is_sqlite and settings.database_file.exists():
+        if settings.database_file and settings.database_file.exists():
             with closing(sqlite3.connect(settings.database_file)) as last:
                 last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)

@@ -74,7 +74,7 @@ def create_service(settings: Settings | None = None) -> Flask:
     """Make the application as it is served: it logs to standard output and brings its database up to date."""
     app = create_app(settings, sys.stdout)
     settings = app.extensions["settings"]
-    if settings.generated_keys and not settings.is_sqlite:
+    if settings.generated_keys and settings.sqlserver:
         names = ", ".join(settings.generated_keys)
         log.warning("generated keys in use: another machine has others, set %s", names)
     if settings.upgrade_on_start:

@@ -4,11 +4,10 @@ Services raise ``ApiError`` with an entry of it; ``web/error_handlers.py`` makes
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One kind of failure.
 
     ``code`` is the errorCode that clients switch on, ``detail`` what people read.
@@ -19,15 +18,10 @@ class Problem:
     title: str
     detail: str
 
-    @property
-    def type(self) -> str:
-        """The problem's URI: a name, not an address."""
-        return f"urn:tasks-api:problem:{self.code}"
-
     def body(self, detail: str) -> dict[str, object]:
         """The members of an answer (RFC 9457), and the original's two: errorCode and error."""
         return {
-            "type": self.type,
+            "type": f"urn:tasks-api:problem:{self.code}",  # a name, not an address
             "title": self.title,
             "status": self.status,
             "detail": detail,

@@ -1,10 +1,9 @@
 """Access tokens: issued and checked with flask-jwt-extended, let in only while their session lives."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jwt
 from flask import Flask, current_app, g, request
@@ -49,8 +48,7 @@ jwt.unregister_algorithm("HS256")
 jwt.register_algorithm("HS256", PreparedOnce(HMACAlgorithm.SHA256))
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """Who sent a request, as its access token and its session say."""
 
     user_id: int
@@ -74,13 +72,8 @@ def init_access_tokens(app: Flask, settings: Settings) -> None:
     )
     manager = JWTManager(app)
 
-    @manager.encode_key_loader
-    def signing_key(_identity: str) -> Any:
-        return newest.signing
-
-    @manager.additional_headers_loader
-    def headers(_identity: str) -> dict[str, str]:
-        return {"kid": newest.kid}
+    manager.encode_key_loader(lambda _identity: newest.signing)
+    manager.additional_headers_loader(lambda _identity: {"kid": newest.kid})
 
     @manager.decode_key_loader
     def verification_key(header: dict[str, Any], claims: dict[str, Any]) -> Any:

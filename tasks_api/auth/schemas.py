@@ -6,7 +6,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from ..errors import L01, R01, S01
-from ..web.fields import Text, Timestamp
+from ..web.fields import Text, Timestamp, this_minute
 from ..web.schemas import RequestSchema, ResponseSchema
 from .passwords import MAX_LENGTH
 
@@ -54,7 +54,10 @@ class SignupRequest(RequestSchema):
     confirm_password = Password()
     first_name = Text(NAME_LENGTH, required=True, metadata=FIRST_NAME_EXAMPLE)
     last_name = Text(NAME_LENGTH, required=True, metadata=LAST_NAME_EXAMPLE)
-    ts = Timestamp(metadata={"description": "becomes the creation date; now if not given"})
+    ts = Timestamp(
+        load_default=this_minute,
+        metadata={"description": "becomes the creation date; now if not given"},
+    )
 
 
 class LoginRequest(RequestSchema):

@@ -2,9 +2,8 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import delete, insert, null, select
 
@@ -20,16 +19,14 @@ from .refresh_tokens import Keyring, new_salt, token_hash
 session = refresh_tokens.c
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(NamedTuple):
     """Where a request came from, cut to the length of its columns."""
 
     user_agent: str | None
     ip_address: str | None
 
 
-@dataclass(frozen=True)
-class OpenSession:
+class OpenSession(NamedTuple):
     """A session and its current refresh token."""
 
     user_id: int

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from .. import attempts
 from ..audit import security_event
-from ..clock import now, to_smalldatetime
+from ..clock import now
 from ..config import current_settings
 from ..database.engine import AnyRow, execute, fetch_all, fetch_one, insert_row, transaction
 from ..errors import A04, L02, P01, S02, S03, S04, ApiError
@@ -37,7 +37,7 @@ def sign_up(password: str, confirm_password: str, user: dict[str, Any]) -> Mappi
     Args:
         password: in plain text.
         confirm_password: the same once more.
-        user: email, first_name, last_name, and ts if the client says since when.
+        user: email, first_name, last_name and ts, since when.
 
     Raises:
         ApiError: S02 email taken, S03 passwords differ, S04 weak password.
@@ -46,7 +46,6 @@ def sign_up(password: str, confirm_password: str, user: dict[str, Any]) -> Mappi
     if find_user(user["email"]):
         raise ApiError(S02)
     hashed = _hasher().hash(password)
-    user = {"ts": to_smalldatetime(now())} | user
     try:
         user_id = insert_row(users, user | vars(hashed) | {"active": True})
     except IntegrityError:  # somebody else was faster; the unique index decides

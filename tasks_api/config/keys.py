@@ -7,10 +7,9 @@ import secrets
 import tempfile
 from base64 import urlsafe_b64encode
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jwt.algorithms import get_default_algorithms
 
@@ -23,8 +22,7 @@ _JWK_MEMBERS = {
 }
 
 
-@dataclass(frozen=True)
-class TokenKey:
+class TokenKey(NamedTuple):
     """A key of access tokens. ``kid`` says which one it is and nothing about it."""
 
     kid: str

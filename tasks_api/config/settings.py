@@ -17,10 +17,9 @@ import click
 import marshmallow as ma
 from dotenv import dotenv_values
 from flask import current_app
-from sqlalchemy.engine import URL, make_url
 from werkzeug.local import LocalProxy
 
-from .database_url import read_database_url
+from .database_url import Keywords, read_database_url
 from .fields import (
     Text,
     Texts,
@@ -57,10 +56,12 @@ class Settings:
     instance_path: Path
     generated_keys: tuple[str, ...]
 
-    database_url: URL = row(
-        make_url("sqlite:///tasks.db"),
+    database_url: Path | Keywords = row(
+        Path("tasks.db"),
         Text(read_database_url),
         "where the data is: an SQLAlchemy URL or an ODBC connection string; a relative SQLite file is in `instance/`",
+        "`sqlite:///tasks.db`",
+        repr=False,
     )
     upgrade_on_start: bool = switch(
         None, "apply new schema scripts when the service starts", "true for SQLite, else false"
@@ -161,14 +162,15 @@ class Settings:
         return (self.refresh_token_key, *self.refresh_token_key_previous)
 
     @property
-    def is_sqlite(self) -> bool:
-        """Whether the database is the embedded one."""
-        return self.database_url.get_backend_name() == "sqlite"
+    def database_file(self) -> Path | None:
+        """The embedded database's file; relative names are in the instance folder. None: SQL Server."""
+        url = self.database_url
+        return self.instance_path / url if isinstance(url, Path) else None
 
     @property
-    def database_file(self) -> Path:
-        """The embedded database's file; relative names are in the instance folder."""
-        return self.instance_path / (self.database_url.database or "")
+    def sqlserver(self) -> Keywords:
+        """How SQL Server is reached; nothing, if it is not used."""
+        return {} if isinstance(self.database_url, Path) else self.database_url
 
     @classmethod
     def load(
@@ -192,7 +194,8 @@ class Settings:
         return cls(**_completed(known, path.parent))
 
 
-def _rows() -> dict[str, Field[Any]]:
+def rows() -> dict[str, Field[Any]]:
+    """The table, by name."""
     return {item.name: item for item in fields(Settings) if item.metadata}
 
 
@@ -219,7 +222,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise ConfigError(f"{path} cannot be read: {reason}") from None
     for name in found:
-        if not name.isupper() and name.lower() in _rows():
+        if not name.isupper() and name.lower() in rows():
             raise ConfigError(f"{name} in {path} must be written {name.upper()}")
     if "THREADS" in found:
         raise ConfigError(f"THREADS in {path} must be TASKS_THREADS in the environment")
@@ -228,19 +231,19 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _read(given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The values of the settings of one source, which names them as ``where`` says."""
-    schema = ma.Schema.from_dict({name: item.metadata["read"] for name, item in _rows().items()})
+    schema = ma.Schema.from_dict({name: item.metadata["read"] for name, item in rows().items()})
     try:
         return dict(schema().load({name.lower(): value for name, value in given.items()}))
     except ma.ValidationError as error:
         name, (message, *_) = next(iter(error.normalized_messages().items()))
-        reason = message if name in _rows() else "is not a setting"
+        reason = message if name in rows() else "is not a setting"
         raise ConfigError(f"{where.format(name.upper())} {reason}") from None
 
 
 def _completed(known: dict[str, Any], instance: Path) -> dict[str, Any]:
     if "upgrade_on_start" not in known:
         url = known.get("database_url", Settings.database_url)
-        known["upgrade_on_start"] = url.get_backend_name() == "sqlite"
+        known["upgrade_on_start"] = isinstance(url, Path)
     generated = []
     for name in ("jwt_secret_key", "refresh_token_key"):
         if name in known or (name == "jwt_secret_key" and "jwt_private_key_file" in known):
@@ -252,15 +255,6 @@ def _completed(known: dict[str, Any], instance: Path) -> dict[str, Any]:
             reason = f"is not set and {instance / name}: {error}"
             raise ConfigError(f"{generated[-1]} {reason}") from None
     return known | {"instance_path": instance, "generated_keys": tuple(generated)}
-
-
-def markdown_table() -> str:
-    """The settings as the table in the documentation; a test holds the two together."""
-    lines = ["| setting | default | meaning |", "| --- | --- | --- |"]
-    for name, item in _rows().items():
-        shown, meaning = item.metadata["shown"], item.metadata["meaning"]
-        lines.append(f"| `{PREFIX}{name.upper()}` | {shown} | {meaning} |")
-    return "\n".join(lines)
 
 
 current_settings = cast(Settings, LocalProxy(lambda: current_app.extensions["settings"]))

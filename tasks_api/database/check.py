@@ -3,7 +3,6 @@
 import ctypes
 import re
 import sqlite3
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,16 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection, Engine
 
 from ..config import Settings
+from ..config.database_url import Keywords
 from . import migrations, sqlserver
 
 # The first whose pattern matches what the driver says.
 _ADVICE = {
+    r"no such (table|column)|\((207|208)\)": (
+        "the schema is not current: run 'flask --app tasks_api db upgrade'"
+    ),
     r"certificate|SSL Provider": (
-        "the server's certificate is not trusted: give it one that this machine trusts, with {host} as its name, or "
+        "the server's certificate is not trusted: give it one that this machine trusts, with {server} as its name, or "
         "add TrustServerCertificate=yes to TASKS_DATABASE_URL, which costs the proof that this is your server: "
         "the line stays encrypted, but whoever sits in between can read and change everything"
     ),
@@ -33,9 +36,9 @@ _ADVICE = {
         "{login} lacks a permission: docs/sql-server.md, 'Least privilege', has the T-SQL for the service; "
         "'db create' and 'db upgrade' need a login that may create databases and tables"
     ),
-    r"IM00[2-9]|Can't open lib|Driver Manager": "{driver}",
+    r"IM00[2-9]|Can't open lib|Driver Manager": "",  # see _about_driver
     r"HYT0[01]|08001|08S01": (
-        "no SQL Server answers at {host}: check name, port and firewall, and that the server listens on TCP"
+        "no SQL Server answers at {server}: check name, port and firewall, and that the server listens on TCP"
     ),
 }
 _ABOUT_SERVER = """
@@ -68,41 +71,34 @@ def report(engine: Engine, settings: Settings) -> tuple[dict[str, str], bool]:
     Raises:
         SQLAlchemyError: it does not answer; ``explain`` says why.
     """
+    facts = {"driver": f"SQLite {sqlite3.sqlite_version}", "database": str(settings.database_file)}
     missing: Sequence[str] = ()
     waiting = migrations.pending(engine, settings)
-    with engine.connect() as connection:
-        if settings.is_sqlite:
-            facts = {"driver": f"SQLite {sqlite3.sqlite_version}"}
-            facts["database"] = str(settings.database_file)
-        else:
-            facts = _about_server(connection, settings)
+    if settings.sqlserver:
+        with engine.connect() as connection:
+            facts = _about_server(connection, settings.sqlserver)
             missing = () if waiting else connection.execute(text(_MISSING)).scalars().all()
-        began = time.perf_counter()
-        for _ in range(10):
-            connection.execute(text("SELECT 1")).scalar_one()
-        facts["latency"] = f"{(time.perf_counter() - began) * 100:.2f} ms a round trip"
     facts["schema"] = migrations.advice(waiting) if waiting else "current"
     if missing:
         facts["permissions"] = f"missing: {', '.join(missing)}"
     return facts, not waiting and not missing
 
 
-def _about_server(connection: Connection, settings: Settings) -> dict[str, str]:
+def _about_server(connection: Connection, keywords: Keywords) -> dict[str, str]:
     import pyodbc
 
     driver: Any = connection.connection.dbapi_connection
     version, edition, name, login, snapshot = connection.execute(text(_ABOUT_SERVER)).one()
-    query = settings.database_url.query
     encryption = "on, the server's certificate is checked"
-    if query.get("encrypt") in ("no", "optional"):
+    if keywords.get("encrypt") in ("no", "optional"):
         encryption = "off, unless the server insists: remove Encrypt=no"
-    elif query.get("trustservercertificate") == "yes":
+    elif keywords.get("trustservercertificate") == "yes":
         encryption = "on, but the server's certificate is not checked (TrustServerCertificate)"
     reads = "on" if snapshot else "off: readers wait for writers, 'db create' switches it on"
     used = [driver.getinfo(what) for what in (pyodbc.SQL_DRIVER_NAME, pyodbc.SQL_DRIVER_VER)]
     return {
         "driver": " ".join(used),
-        "server": f"{_host(settings)}, SQL Server {version}, {edition}",
+        "server": f"{keywords['server']}, SQL Server {version}, {edition}",
         "database": f"{name} as {login}, read-committed snapshot {reads}",
         "encryption": encryption,
     }
@@ -111,28 +107,22 @@ def _about_server(connection: Connection, settings: Settings) -> dict[str, str]:
 def explain(error: Exception, settings: Settings) -> str:
     """Why the database does not answer, and what to do about it, in one line without secrets."""
     original = getattr(error, "orig", None) or error
-    reason = sqlserver.message(original)
-    if settings.is_sqlite:
-        return f"the database {settings.database_file} does not answer: {reason}"
-    url = settings.database_url
+    known = settings.sqlserver or {"database": str(settings.database_file)}
+    said = f"the database {known['database']} does not answer"
     for pattern, advice in _ADVICE.items():
         if re.search(pattern, str(original), re.IGNORECASE):
             said = advice.format(
-                host=_host(settings),
-                login=url.username or "this machine's account",
-                database=url.database,
-                driver=_about_driver(str(url.query.get("driver") or sqlserver.find_driver())),
+                server=known.get("server"),
+                login=known.get("uid", "this machine's account"),
+                database=known["database"],
             )
-            return f"{said} ({reason})"
-    return f"the database does not answer: {reason}"
+            break
+    said = said or _about_driver(known.get("driver", ""))
+    return f"{said}: {sqlserver.message(original)}"
 
 
-def _host(settings: Settings) -> str:
-    url = settings.database_url
-    return f"{url.host}:{url.port}" if url.port else str(url.host)
-
-
-def _about_driver(driver: str) -> str:
+def _about_driver(named: str) -> str:
+    driver = named or sqlserver.find_driver()
     if not Path(driver).is_file():
         install = "make install EXTRAS=sqlserver, or Microsoft's package msodbcsql18"
         return f"there is no ODBC driver called {driver}: install it ({install})"

@@ -1,12 +1,11 @@
 """flask db ...: the operator's commands for the database."""
 
-from contextlib import suppress
 from typing import Any
 
 import click
 from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy import select
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..config import current_settings
 from ..errors import ApiError
@@ -27,23 +26,9 @@ class Commands(AppGroup):
             return super().invoke(ctx)
         except ApiError as error:
             raise click.ClickException(error.detail) from None
-        except migrations.MigrationError as error:
-            raise click.ClickException(str(error)) from None
         except SQLAlchemyError as error:
-            with ctx.ensure_object(ScriptInfo).load_app().app_context():
-                # A server that does not answer is not asked again: that would take as long once more.
-                asked = current_settings.is_sqlite or isinstance(error, ProgrammingError)
-                advice = asked and _not_current()
-                raise click.ClickException(
-                    advice or check.explain(error, current_settings)
-                ) from None
-
-
-def _not_current() -> str | None:
-    with suppress(SQLAlchemyError):
-        if waiting := migrations.pending(db.engine, current_settings):
-            return f"the schema is {migrations.advice(waiting)}"
-    return None
+            settings = ctx.ensure_object(ScriptInfo).load_app().extensions["settings"]
+            raise click.ClickException(check.explain(error, settings)) from None
 
 
 database_commands = Commands("db", help="Check, create, upgrade and seed the database.")
@@ -62,11 +47,11 @@ def check_database() -> None:
 @database_commands.command("create")
 def create() -> None:
     """Make the database on SQL Server, with read-committed snapshot on. The embedded one makes itself."""
-    if current_settings.is_sqlite:
+    if not current_settings.sqlserver:
         click.echo("The embedded database is created by 'db upgrade', and when the service starts.")
         return
-    refused = migrations.create(current_settings.database_url)
-    click.echo(f"The database {current_settings.database_url.database} is there.")
+    refused = migrations.create(current_settings.sqlserver)
+    click.echo(f"The database {current_settings.sqlserver['database']} is there.")
     for reason in refused:
         click.echo(
             "Read-committed snapshot could not be switched on; 'db check' says whether it is: "
@@ -90,8 +75,6 @@ def seed() -> None:
     """
     if current_settings.upgrade_on_start:
         migrations.upgrade(db.engine, current_settings)
-    if reason := _not_current():
-        raise click.ClickException(reason)
     login = f"Demo login: {DEMO_EMAIL}, password {DEMO_PASSWORD}"
     if migrations.seed(db.engine, current_settings):
         click.echo(f"{login} (try it at /, or at /swagger)")

@@ -49,13 +49,13 @@ def init_database(app: Flask, settings: Settings) -> None:
     Raises:
         ConfigError: the address is of SQL Server and pyodbc cannot be loaded.
     """
-    if settings.is_sqlite:
-        url = settings.database_url.set(database=str(settings.database_file))
+    if settings.database_file:
+        url = URL.create("sqlite", database=str(settings.database_file))
         options = sqlite.engine_options()
     else:
-        # SQLAlchemy need not know how the driver spells the address, nor the password.
+        # SQLAlchemy need not know the address, nor the password.
         url = URL.create("mssql+pyodbc")
-        options = sqlserver.engine_options(settings.database_url)
+        options = sqlserver.engine_options(settings.sqlserver)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options | {
         "pool_size": settings.threads,
@@ -73,7 +73,7 @@ def init_database(app: Flask, settings: Settings) -> None:
         raise ConfigError(f"TASKS_DATABASE_URL {reason}") from None
     app.teardown_appcontext(_release)
     with app.app_context():
-        if settings.is_sqlite:
+        if settings.database_file:
             sqlite.prepare(db.engine, settings.instance_path)
         else:
             sqlserver.prepare(db.engine)

@@ -12,18 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 from sqlalchemy import create_engine, inspect, text
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from ..config import ROOT, Settings
+from ..config.database_url import Keywords
 from . import sqlite, sqlserver
 
 UPGRADE_SECONDS = 60  # how long a process waits for another one that upgrades
 _GO = re.compile(r"^\s*GO\s*$", re.IGNORECASE | re.MULTILINE)
 
 
-class MigrationError(Exception):
+class MigrationError(click.ClickException):
     """A script that cannot be applied, with the reason that a person can act on."""
 
 
@@ -51,11 +53,11 @@ def _version(script: Path) -> int:
     return int(script.name[:3])
 
 
-def create(url: URL) -> list[str]:
+def create(keywords: Keywords) -> list[str]:
     """Make a database on SQL Server, if it is not there.
 
     Args:
-        url: its address, as ``read_database_url`` gives it.
+        keywords: its address, as ``read_database_url`` gives it.
 
     Returns:
         What the server refused of ``000_create_database.sql`` after the database was there.
@@ -64,12 +66,12 @@ def create(url: URL) -> list[str]:
         MigrationError: the server did not make it.
         SQLAlchemyError: there is no way to the server.
     """
-    name = url.database or ""
+    name = keywords["database"]
     source = (ROOT / "sql" / "sqlserver" / "000_create_database.sql").read_text(encoding="utf-8")
     source = source.replace("N'TasksDb'", "N'" + name.replace("'", "''") + "'")
     source = source.replace("[TasksDb]", "[" + name.replace("]", "]]") + "]")
     master = partial(
-        sqlserver.connect, url.set(database="master"), query_seconds=0, login_seconds=30
+        sqlserver.connect, keywords | {"database": "master"}, query_seconds=0, login_seconds=30
     )
     engine = create_engine(
         "mssql+pyodbc://", creator=master, isolation_level="AUTOCOMMIT", poolclass=NullPool
@@ -169,7 +171,7 @@ def _explain(engine: Engine, reason: str) -> str:
 
 
 def _folder(settings: Settings) -> Path:
-    return ROOT / "sql" / ("sqlite" if settings.is_sqlite else "sqlserver")
+    return ROOT / "sql" / ("sqlserver" if settings.sqlserver else "sqlite")
 
 
 @contextmanager

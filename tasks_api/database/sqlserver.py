@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine import Engine
 from sqlalchemy.types import String
+
+from ..config.database_url import Keywords
 
 LOGIN_SECONDS = 5  # how long the server may take to let us in
 LOCK_SECONDS = 6  # how long a statement waits for a lock; the server looks for deadlocks every 5
@@ -41,10 +43,10 @@ _OPERATORS = frozenset(
 )
 
 
-def engine_options(url: URL) -> dict[str, Any]:
+def engine_options(keywords: Keywords) -> dict[str, Any]:
     """What SQLAlchemy's engine is made with."""
     return {
-        "creator": Connector(url),
+        "creator": Connector(keywords),
         "isolation_level": "AUTOCOMMIT",
         "skip_autocommit_rollback": True,  # a round trip for every read, and nothing to roll back
     }
@@ -71,12 +73,12 @@ def prepare(engine: Engine) -> None:
 
 
 def connect(
-    url: URL, query_seconds: int = QUERY_SECONDS, login_seconds: int = LOGIN_SECONDS
+    keywords: Keywords, query_seconds: int = QUERY_SECONDS, login_seconds: int = LOGIN_SECONDS
 ) -> Any:
     """Open a connection in autocommit mode on which no statement waits for ever.
 
     Args:
-        url: as ``read_database_url`` gives it.
+        keywords: as ``read_database_url`` gives them.
         query_seconds: how long the server may work on one statement; 0: for ever.
         login_seconds: how long it may take to let us in.
 
@@ -86,28 +88,20 @@ def connect(
     import pyodbc
 
     pyodbc.pooling = False  # SQLAlchemy has a pool
-    connection = pyodbc.connect(connection_string(url), timeout=login_seconds, autocommit=True)
+    connection = pyodbc.connect(connection_string(keywords), timeout=login_seconds, autocommit=True)
     connection.timeout = query_seconds
     # XACT_ABORT: a statement that fails leaves no half of its transaction.
     connection.execute(f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON").close()
     return connection
 
 
-def connection_string(url: URL) -> str:
-    """The ODBC connection string of ``url``, encrypted if it does not say otherwise."""
-    pairs = {
-        "driver": _driver(str(url.query.get("driver", ""))),
-        "server": f"{url.host},{url.port}" if url.port else str(url.host),
-        "database": str(url.database),
-        "encrypt": "yes",
-        # Reconnecting is the pool's work: it answers at once, the driver's own retry waits ten seconds.
-        "connectretrycount": "0",
-    }
-    if url.username:
-        pairs |= {"uid": url.username, "pwd": str(url.password or "")}
-    elif "authentication" not in url.query:
-        pairs["trusted_connection"] = "yes"
-    pairs |= {name: str(value) for name, value in url.query.items() if name != "driver"}
+def connection_string(keywords: Keywords) -> str:
+    """The ODBC connection string, encrypted if it does not say otherwise."""
+    # Reconnecting is the pool's work: it answers at once, the driver's own retry waits ten seconds.
+    pairs = {"encrypt": "yes", "connectretrycount": "0"} | keywords
+    pairs["driver"] = _driver(keywords.get("driver", ""))
+    if not pairs.keys() & {"uid", "authentication"}:
+        pairs.setdefault("trusted_connection", "yes")
     return ";".join(f"{name}={_quoted(value)}" for name, value in pairs.items())
 
 
@@ -168,8 +162,8 @@ class Connector:
     every worker would hang so long on each request of an outage.
     """
 
-    def __init__(self, url: URL) -> None:
-        self._url = url
+    def __init__(self, keywords: Keywords) -> None:
+        self._keywords = keywords
         self._failure: Exception | None = None
         self._successes = 0
         self._trying = threading.Lock()
@@ -193,7 +187,7 @@ class Connector:
     def _connect(self) -> Any:
         successes = self._successes
         try:
-            connection = connect(self._url)
+            connection = connect(self._keywords)
         except Exception as error:
             if self._successes == successes:  # nobody got in meanwhile
                 self._failure = error

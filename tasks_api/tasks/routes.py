@@ -53,7 +53,7 @@ def get_task(task_id: str) -> Any:
 @tasks.errors(T00, TOO_LARGE, UNSUPPORTED)
 def add_task(body: dict[str, Any]) -> Any:
     """Add a task."""
-    added = service.add(caller().user_id, **body)
+    added = service.add(caller().user_id, body)
     return added, {"Location": url_for(".get_task", task_id=added["id"])}
 
 
@@ -63,7 +63,7 @@ def add_task(body: dict[str, Any]) -> Any:
 @tasks.errors(T00, T01, TOO_LARGE, UNSUPPORTED)
 def replace_task(body: dict[str, Any]) -> Any:
     """Replace one of my tasks; its id is in the body."""
-    return service.replace(caller().user_id, body.pop("id"), **body)
+    return service.change(caller().user_id, body.pop("id"), body)
 
 
 @tasks.patch("/<task_id>")

@@ -6,11 +6,12 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from ..errors import T00
-from ..web.fields import Boolean, QueryBoolean, QueryInteger, Text, Timestamp
+from ..web.fields import Boolean, QueryBoolean, QueryInteger, Text, Timestamp, this_minute
 from ..web.schemas import RequestSchema, ResponseSchema
 
 PAGE_LIMIT = 1000
 _NAME: dict[str, Any] = {"metadata": {"example": "Buy milk"}}
+_TS: dict[str, Any] = {"metadata": {"description": "now if not given"}}
 
 
 class TaskQuery(RequestSchema):
@@ -33,7 +34,7 @@ class NewTask(RequestSchema):
 
     name = Text(100, required=True, **_NAME)
     is_completed = Boolean(load_default=False)
-    ts = Timestamp(load_default=None, metadata={"description": "now if not given"})
+    ts = Timestamp(load_default=this_minute, **_TS)
 
 
 class WholeTask(RequestSchema):
@@ -44,7 +45,7 @@ class WholeTask(RequestSchema):
     id = fields.Integer(strict=True, required=True, metadata={"example": 1})
     name = Text(100, required=True, **_NAME)
     is_completed = Boolean(required=True)
-    ts = Timestamp(load_default=None, metadata={"description": "now if not given"})
+    ts = Timestamp(load_default=this_minute, **_TS)
 
     @ma.validates("id")
     def not_zero(self, value: int, **_kwargs: Any) -> None:

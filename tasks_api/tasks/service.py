@@ -1,14 +1,12 @@
 """The rules of tasks: everybody sees and changes only their own."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..clock import now, to_smalldatetime
 from ..database.engine import AnyRow, execute, fetch_all, fetch_one, insert_row
 from ..errors import A04, T01, ApiError
 from ..models import MAX_ID, tasks
@@ -54,30 +52,16 @@ def get(user_id: int, task_id: int) -> AnyRow:
     return _found(fetch_one(_ONE, {"task_id": task_id, "user_id": user_id}))
 
 
-def add(
-    user_id: int, *, name: str, is_completed: bool, ts: datetime | None
-) -> Mapping[str, object]:
-    """Add a task.
+def add(user_id: int, values: Mapping[str, object]) -> Mapping[str, object]:
+    """Add a task: its name, is_completed and ts.
 
     Raises:
         ApiError: A04, the user is gone.
     """
-    values = {"name": name, "is_completed": is_completed, "ts": ts or to_smalldatetime(now())}
     try:
-        return values | {"id": insert_row(tasks, values | {"user_id": user_id})}
+        return {"id": insert_row(tasks, {"user_id": user_id, **values}), **values}
     except IntegrityError:
         raise ApiError(A04) from None
-
-
-def replace(
-    user_id: int, task_id: int, *, name: str, is_completed: bool, ts: datetime | None
-) -> AnyRow:
-    """Replace a task.
-
-    Raises:
-        ApiError: T01.
-    """
-    return change(user_id, task_id, {"name": name, "is_completed": is_completed, "ts": ts or now()})
 
 
 def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import marshmallow as ma
 import orjson
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, request
 from flask.json.provider import JSONProvider
 from flask_smorest import Api as SmorestApi
 from flask_smorest import Blueprint as SmorestBlueprint
@@ -33,11 +33,6 @@ class Json(JSONProvider):
     def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
         """Decode."""
         return orjson.loads(s)
-
-    def response(self, *args: Any, **kwargs: Any) -> Response:
-        """A JSON response of one value."""
-        body = orjson.dumps(self._prepare_response_obj(args, kwargs), option=orjson.OPT_UTC_Z)
-        return Response(body, mimetype="application/json")
 
 
 class Parser(FlaskParser):

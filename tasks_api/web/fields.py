@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields
 
-from ..clock import to_smalldatetime
+from ..clock import now, to_smalldatetime
 
 # What .NET reads: date, time to the minute or finer with up to sixteen digits, offset of hours or minutes, or none.
 _ISO_8601 = re.compile(
@@ -15,11 +15,6 @@ _ISO_8601 = re.compile(
     r"(?:(T\d\d:\d\d(?::\d\d(?:\.\d{1,7})?)?)(?:(?<=\.\d{7})\d{1,9})?(Z|[+-]\d\d(?::\d\d)?)?)?",
     re.ASCII,
 )
-
-
-def utf16_length(text: str) -> int:
-    """The length of ``text`` as nvarchar and .NET count it."""
-    return len(text.encode("utf-16-le")) // 2
 
 
 class Text(fields.String):
@@ -52,7 +47,7 @@ class Text(fields.String):
         text = stripped if self.strip else text
         if not (text if self.blank else stripped):
             raise ma.ValidationError("is missing")
-        if utf16_length(text) > self.most:
+        if len(text.encode("utf-16-le")) // 2 > self.most:
             raise ma.ValidationError(f"must have at most {self.most} characters")
         if "\0" in text:
             raise ma.ValidationError("must not contain the character NUL")
@@ -87,6 +82,11 @@ class QueryInteger(fields.Integer):
         if not (text.isascii() and text.isdecimal() and len(text) <= 10):
             raise ma.ValidationError("must be a whole number")
         return int(text)
+
+
+def this_minute() -> datetime:
+    """Now, as a smalldatetime."""
+    return to_smalldatetime(now())
 
 
 class Timestamp(fields.DateTime):

@@ -140,7 +140,7 @@ MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server]"
         ),
         (
             "[HY000] Something new (1) (SQLExecDirectW)",
-            "the database does not answer: Something new",
+            "the database T does not answer: Something new",
         ),
     ],
 )

@@ -291,5 +291,5 @@ def test_a_user_that_is_gone_gets_a04(
     from tasks_api.tasks import service
 
     add = service.add
-    monkeypatch.setattr(service, "add", lambda _user_id, **body: add(99, **body))
+    monkeypatch.setattr(service, "add", lambda _user_id, body: add(99, body))
     problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 401, "A04")
