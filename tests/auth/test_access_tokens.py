@@ -58,7 +58,14 @@ def test_the_scheme_has_no_case(anna: Person) -> None:
     assert anna.client.get("/api/users/info", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["", "Bearer ", "Basic dXNlcjpwYXNz"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer ",
+        "Basic dXNlcjpwYXNz",
+    ],
+)
 def test_no_token_is_a01(anna: Person, header: str) -> None:
     problem(anna.client.get("/api/users/info", headers={"Authorization": header}), 401, "A01")
 
@@ -106,7 +113,11 @@ def test_every_wrong_kind_of_token_is_a03(anna: Person) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"sub": "2"}, {"sub": "99999999999"}, {"sid": "00000000-0000-0000-0000-000000000000"}],
+    [
+        {"sub": "2"},
+        {"sub": "99999999999"},
+        {"sid": "00000000-0000-0000-0000-000000000000"},
+    ],
 )
 def test_a_session_that_is_not_there_is_a04(
     anna: Person, bertil: Person, change: dict[str, str]

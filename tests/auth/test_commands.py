@@ -111,7 +111,13 @@ def test_sessions_are_listed_and_ended(anna: Person, command: Command) -> None:
     assert [anna.is_in(), tablet.is_in()] == [False, False]
 
 
-@pytest.mark.parametrize("words", [("users", "activate"), ("sessions", "end")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("users", "activate"),
+        ("sessions", "end"),
+    ],
+)
 def test_an_unknown_user_gets_a_sentence(command: Command, words: tuple[str, str]) -> None:
     said = command(*words, "nobody@example.com", fails=True)
     assert said == "Error: there is no user nobody@example.com\n"

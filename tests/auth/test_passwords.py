@@ -32,7 +32,15 @@ def test_100000_iterations_write_the_bare_format() -> None:
         assert len(b64decode(stored, validate=True)) == 32
 
 
-@pytest.mark.parametrize("stored", ["", "nonsense", "pbkdf2-sha256$x$y", "å"])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "",
+        "nonsense",
+        "pbkdf2-sha256$x$y",
+        "å",
+    ],
+)
 def test_a_damaged_row_lets_nobody_in(stored: str) -> None:
     assert not Hasher(100_000).verify("", PasswordHash(stored, stored))
 

@@ -34,7 +34,15 @@ def test_the_salt_fits_its_column() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "A" * 69, "A" * 71, "å" * 70, "A" * 70 + "\n", "+" * 70, "A" * 69 + "B"],
+    [
+        "",
+        "A" * 69,
+        "A" * 71,
+        "å" * 70,
+        "A" * 70 + "\n",
+        "+" * 70,
+        "A" * 69 + "B",
+    ],
 )
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a refresh token"):

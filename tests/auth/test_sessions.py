@@ -43,7 +43,14 @@ def test_on_logout_the_body_decides(anna: Person) -> None:
     assert not phone.is_in()
 
 
-@pytest.mark.parametrize("body", [None, {"refreshToken": None}, {"refreshToken": " "}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {"refreshToken": None},
+        {"refreshToken": " "},
+    ],
+)
 def test_logout_with_neither_token_is_a01(client: FlaskClient, body: Any) -> None:
     problem(client.post("/api/users/logout", json=body), 401, "A01")
 

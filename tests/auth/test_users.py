@@ -79,7 +79,15 @@ def test_a_password_that_is_guessed_first_is_s04_and_says_why(
     assert reason in body["error"]
 
 
-@pytest.mark.parametrize("password", ["1234567å", " a b c d", "xy" * 128, "😀日😀本😀"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        "1234567å",
+        " a b c d",
+        "xy" * 128,
+        "😀日😀本😀",
+    ],
+)
 def test_any_password_of_eight_to_256_characters_works(client: FlaskClient, password: str) -> None:
     anna = Person(client, password=password)
     assert anna.sign_up().status_code == 201
@@ -101,7 +109,13 @@ def test_login_answers_both_tokens(anna: Person) -> None:
     assert anna.refreshed().status_code == 200
 
 
-@pytest.mark.parametrize("email", ["ANNA@EXAMPLE.COM", "\u3000anna@example.com\t"])
+@pytest.mark.parametrize(
+    "email",
+    [
+        "ANNA@EXAMPLE.COM",
+        "\u3000anna@example.com\t",
+    ],
+)
 def test_neither_case_of_an_email_nor_blanks_around_it_count(anna: Person, email: str) -> None:
     anna.email = email
     assert anna.log_in().status_code == 200

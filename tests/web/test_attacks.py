@@ -25,7 +25,13 @@ def test_mass_assignment(anna: Person, bertil: Person) -> None:
     assert eve.user_id not in (77, bertil.user_id)
 
 
-@pytest.mark.parametrize("text", ["' OR '1'='1", "1; WAITFOR DELAY '0:0:5' --"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "' OR '1'='1",
+        "1; WAITFOR DELAY '0:0:5' --",
+    ],
+)
 def test_sql_metacharacters_everywhere(anna: Person, text: str) -> None:
     anna.call("POST", "/api/tasks", json={"name": text})
     refused = [
@@ -43,7 +49,13 @@ def test_sql_metacharacters_everywhere(anna: Person, text: str) -> None:
     assert [task["name"] for task in anna.call("GET", "/api/tasks").get_json()] == [text]
 
 
-@pytest.mark.parametrize("evil", ["a\r\nSet-Cookie: x=1", "a\u2028X-Evil: 1"])
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "a\r\nSet-Cookie: x=1",
+        "a\u2028X-Evil: 1",
+    ],
+)
 def test_header_injection(anna: Person, evil: str) -> None:
     """What comes back in a header comes as it was sent, or not at all."""
     encoded = quote(evil)

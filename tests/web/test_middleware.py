@@ -18,7 +18,13 @@ def test_a_method_that_is_not_there_is_405_and_cannot_be_overridden(client: Flas
     assert "GET" in answer.headers["Allow"]
 
 
-@pytest.mark.parametrize("path", ["/API/TASKS", "/Api/Users/Sessions/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/API/TASKS",
+        "/Api/Users/Sessions/",
+    ],
+)
 def test_paths_match_without_case_and_slash(anna: Person, path: str) -> None:
     assert anna.call("GET", path).status_code == 200
 

@@ -61,6 +61,9 @@ class Browser:
         options.add_argument(f"--user-data-dir={profile}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        # The page may draw its list again in between.
+        stale = [StaleElementReferenceException]
+        self.wait = WebDriverWait(self.driver, 15, ignored_exceptions=stale)
         self.driver.get(live.url)
 
     def __getitem__(self, name: str) -> WebElement:
@@ -73,35 +76,31 @@ class Browser:
             ).click()
             return True
 
-        # The page may draw its list again in between.
-        WebDriverWait(self.driver, 15, ignored_exceptions=[StaleElementReferenceException]).until(
-            pressed
-        )
+        self.wait.until(pressed)
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def sees(self, text: str, where: str = "said") -> None:
         def there(_: Any) -> bool:
             return text in self[where].text
 
-        WebDriverWait(self.driver, 15).until(there, f"no {text!r} in {self[where].text!r}")
+        self.wait.until(there, f"no {text!r} in {self[where].text!r}")
 
     def sign_in(self) -> None:
         self.press("Fill in the demo user")
         self["password"].send_keys(Keys.ENTER)
         self.sees("Hello Anna")
 
-    def complaints(self) -> list[str]:
-        """What the console says, but for answers that are errors, which it lists too."""
-        lines: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return [
-            line["message"] for line in lines if "Failed to load resource" not in line["message"]
-        ]
-
 
 @pytest.fixture
 def browser(page: Live, tmp_path: Path) -> Iterator[Browser]:
     somebody = Browser(page, tmp_path)
     yield somebody
-    assert somebody.complaints() == []
+    lines: list[dict[str, str]] = somebody.driver.get_log("browser")  # type: ignore[no-untyped-call]
+    messages = [line["message"] for line in lines]
+    # It lists answers that are errors, too.
+    assert [text for text in messages if "Failed to load resource" not in text] == []
     somebody.driver.quit()
 
 
@@ -147,12 +146,11 @@ def test_devices_are_listed_and_signed_out(browser: Browser) -> None:
     browser.sign_in()
     browser.press("Sign in on another device")
     browser.sees("Another session was opened")
-    rows = browser.driver.find_elements(By.CSS_SELECTOR, "#devices tbody tr")
-    before = len(rows)
-    (other,) = [row for row in rows if "this one" not in row.text][:1]
+    rows = browser.all("#devices tbody tr")
+    other = next(row for row in rows if "this one" not in row.text)
     other.find_element(By.TAG_NAME, "button").click()
     browser.sees("That device is out")
-    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#devices tbody tr")) == before - 1
+    assert len(browser.all("#devices tbody tr")) == len(rows) - 1
     browser.press("Sign out")
     browser.sees("Both tokens of the session stopped working.")
 
@@ -162,17 +160,15 @@ def test_tasks_are_worked_with_and_shown_as_text(browser: Browser) -> None:
     browser["name"].send_keys("<img src=x onerror=alert(1)>", Keys.ENTER)
     browser.sees("<img src=x onerror=alert(1)>", "tasks")
     browser.driver.find_element(By.XPATH, "//label[contains(., 'onerror')]/input").click()
-    WebDriverWait(browser.driver, 15).until(
-        lambda driver: driver.find_elements(By.CSS_SELECTOR, "label.done")
-    )
+    browser.wait.until(lambda _: browser.all("label.done"))
     browser.press("Delete <img src=x onerror=alert(1)>")
-    WebDriverWait(browser.driver, 15).until(lambda _: "onerror" not in browser["tasks"].text)
+    browser.wait.until(lambda _: "onerror" not in browser["tasks"].text)
 
 
 def test_everything_can_be_reached_by_keyboard_and_has_a_name(browser: Browser) -> None:
     browser.sign_in()
     assert browser.driver.switch_to.active_element == browser["access-h"]
-    found = browser.driver.find_elements(By.CSS_SELECTOR, "button, input, a")
+    found = browser.all("button, input, a")
     shown = [each for each in found if each.is_displayed()]
     assert len(shown) > 6
     assert all(each.accessible_name for each in shown)
@@ -181,6 +177,6 @@ def test_everything_can_be_reached_by_keyboard_and_has_a_name(browser: Browser) 
         browser.driver.switch_to.active_element.send_keys(Keys.TAB)
         reached.add(browser.driver.switch_to.active_element.id)
     assert {each.id for each in shown} <= reached
-    headings = [each.tag_name for each in browser.driver.find_elements(By.CSS_SELECTOR, "h1, h2")]
+    headings = [each.tag_name for each in browser.all("h1, h2")]
     assert headings[0] == "h1"
     assert set(headings[1:]) == {"h2"}
