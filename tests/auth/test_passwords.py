@@ -1,6 +1,5 @@
 """Password hashes: the original's rows verify, ours say how they were made."""
 
-from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -24,12 +23,6 @@ def test_a_hash_says_its_iterations_and_is_salted() -> None:
     assert Hasher(200_000).verify("secret", hashed)
     assert not Hasher(200_000).is_current(hashed)
     assert Hasher(150_000).hash("secret") != hashed
-
-
-def test_100000_iterations_write_the_bare_format() -> None:
-    hashed = Hasher(100_000).hash("secret")
-    for stored in (hashed.password, hashed.password_salt):
-        assert len(b64decode(stored, validate=True)) == 32
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,9 @@ def test_signup_and_info_answer_the_user(client: FlaskClient) -> None:
         ("email", None),
         ("email", "a\0@b.se"),
         ("password", "x" * 257),
-        ("password", ""),
         ("confirmPassword", None),
         ("firstName", "  "),
         ("firstName", "😀" * 128),
-        ("lastName", ["x"]),
         ("ts", "0001-01-01T00:00:00+14:00"),
     ],
 )
@@ -68,7 +66,6 @@ def test_passwords_that_differ_are_s03(client: FlaskClient) -> None:
         ("9876543210", "one row"),
         ("Anna@Example.com", "email"),
         ("ANDERSSON", "name"),
-        ("anna andersson", "name"),
         ("AnnaAndersson", "name"),
     ],
 )

@@ -18,9 +18,7 @@ from tests.live import Live, at_once, serving, wait_until_up, workers_of
 
 def metric(app: Flask, name: str) -> float:
     lines = app.test_client().get("/metrics").text.splitlines()
-    return sum(
-        float(line.split()[-1]) for line in lines if line.split()[0].partition("{")[0] == name
-    )
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
 
 def test_metrics_know_sessions_requests_and_connections(app: Flask, anna: Person) -> None:
