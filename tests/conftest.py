@@ -74,11 +74,9 @@ class Person:
         }
         return self.client.post("/api/users/signup", json=body | changes)
 
-    def log_in(self) -> TestResponse:
-        answer = self.client.post(
-            "/api/users/login", json={"email": self.email, "password": self.password}
-        )
-        return self.keep(answer)
+    def log_in(self, **options: Any) -> TestResponse:
+        body = {"email": self.email, "password": self.password}
+        return self.keep(self.client.post("/api/users/login", json=body, **options))
 
     def refreshed(self, token: str | None = None, **more: Any) -> TestResponse:
         return self.client.post(
@@ -96,36 +94,35 @@ class Person:
         other.log_in()
         return other
 
-    def call(self, method: str, path: str, **options: Any) -> TestResponse:
-        return self.client.open(
-            path, method=method, headers={"Authorization": f"Bearer {self.access}"}, **options
-        )
+    def call(
+        self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
+    ) -> TestResponse:
+        headers = {"Authorization": f"Bearer {self.access}"} | (headers or {})
+        return self.client.open(path, method=method, headers=headers, **options)
 
     def is_in(self) -> bool:
         return self.call("GET", "/api/users/info").status_code == 200
 
+    def sessions(self) -> list[dict[str, Any]]:
+        return list(self.call("GET", "/api/users/sessions").get_json())
 
-@pytest.fixture
-def person(client: FlaskClient) -> Callable[[str], Person]:
-    """Make people who are signed up and logged in."""
 
-    def make(email: str = "anna@example.com") -> Person:
-        somebody = Person(client, email)
-        assert somebody.sign_up().status_code == 201
-        assert somebody.log_in().status_code == 200
-        return somebody
-
-    return make
+def joined(app: Flask, email: str = "anna@example.com") -> Person:
+    """Somebody who is signed up and logged in."""
+    somebody = Person(app.test_client(), email)
+    assert somebody.sign_up().status_code == 201
+    assert somebody.log_in().status_code == 200
+    return somebody
 
 
 @pytest.fixture
-def anna(person: Callable[[str], Person]) -> Person:
-    return person("anna@example.com")
+def anna(app: Flask) -> Person:
+    return joined(app)
 
 
 @pytest.fixture
-def bertil(person: Callable[[str], Person]) -> Person:
-    return person("bertil@example.com")
+def bertil(app: Flask) -> Person:
+    return joined(app, "bertil@example.com")
 
 
 def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The cases of a refresh, one promise each."""
 
 import uuid
-from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -9,11 +9,13 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, select, update
+from werkzeug.test import TestResponse
 
 from tasks_api.auth import refresh
+from tasks_api.auth.refresh_tokens import decode, token_hash
 from tasks_api.database.engine import db, execute, fetch_all
 from tasks_api.models import refresh_tokens
-from tests.conftest import MakeApp, Person, problem
+from tests.conftest import MakeApp, Person, joined, problem
 
 NOW = "2026-05-01T12:00:00Z"
 DAY = 24 * 3600
@@ -35,27 +37,25 @@ def change(app: Flask, **values: Any) -> None:
         execute(update(refresh_tokens).values(**values))
 
 
+def over(answer: TestResponse) -> None:
+    problem(answer, 400, "invalid_grant")
+
+
 def test_a_refresh_rotates_the_token_of_the_same_session(app: Flask, anna: Person) -> None:
-    first, before = anna.refresh, rows(app)[0]
+    first, (before,) = anna.refresh, rows(app)
     assert anna.keep(anna.refreshed()).status_code == 200
     assert anna.refresh != first
-    after = rows(app)
-    assert [(row.session_id, row.counter) for row in after] == [(before.session_id, 1)]
-    assert after[0].token_hash != before.token_hash
+    (after,) = rows(app)
+    assert (after.session_id, after.counter) == (before.session_id, 1)
     assert anna.is_in()
 
 
-def test_names_of_the_angular_client_work(anna: Person) -> None:
-    answer = anna.client.post(
-        "/api/users/refresh_token", json={"UserId": anna.user_id, "RefreshToken": anna.refresh}
-    )
-    assert answer.status_code == 200
-
-
 def test_the_database_holds_only_a_salted_hash(app: Flask, anna: Person) -> None:
-    row = rows(app)[0]
-    assert anna.refresh not in (row.token_hash, row.token_salt)
-    assert (len(row.token_hash), len(row.token_salt)) == (44, 44)
+    for _ in range(2):
+        (row,) = rows(app)
+        assert anna.refresh not in str(row)
+        assert row.token_hash == token_hash(decode(anna.refresh), row.token_salt)
+        anna.keep(anna.refreshed())
 
 
 def test_a_repeated_refresh_within_the_window_gets_the_same_successor(
@@ -70,58 +70,46 @@ def test_a_repeated_refresh_within_the_window_gets_the_same_successor(
     assert rows(app)[0].counter == 1
 
 
-def test_a_replay_after_the_window_ends_the_session(app: Flask, anna: Person, clock: Any) -> None:
-    used = anna.refresh
+def test_a_replay_after_the_window_ends_its_session_alone(anna: Person, clock: Any) -> None:
+    phone, used = anna.other_device(), anna.refresh
     anna.keep(anna.refreshed())
     clock.shift(10.001)
-    problem(anna.refreshed(used), 400, "invalid_grant")
-    assert rows(app) == []
-    problem(anna.refreshed(), 400, "invalid_grant")
+    over(anna.refreshed(used))
+    over(anna.refreshed())
     problem(anna.call("GET", "/api/users/info"), 401, "A04")
+    assert phone.is_in()
+    assert phone.refreshed().status_code == 200
 
 
 def test_an_older_token_ends_the_session_even_within_the_window(app: Flask, anna: Person) -> None:
     oldest = anna.refresh
     anna.keep(anna.refreshed())
     anna.keep(anna.refreshed())
-    problem(anna.refreshed(oldest), 400, "invalid_grant")
+    over(anna.refreshed(oldest))
     assert rows(app) == []
-
-
-def test_a_replay_ends_only_its_own_session(anna: Person, clock: Any) -> None:
-    phone, used = anna.other_device(), anna.refresh
-    anna.keep(anna.refreshed())
-    clock.shift(11)
-    problem(anna.refreshed(used), 400, "invalid_grant")
-    assert phone.is_in()
-    assert phone.refreshed().status_code == 200
 
 
 def test_a_window_of_zero_answers_nothing_twice(make_app: MakeApp) -> None:
     app = make_app(REFRESH_RETRY_SECONDS="0")
-    anna = Person(app.test_client())
-    anna.sign_up()
-    anna.log_in()
-    used = anna.refresh
-    assert anna.refreshed(used).status_code == 200
-    problem(anna.refreshed(used), 400, "invalid_grant")
+    anna = joined(app)
+    assert anna.refreshed().status_code == 200
+    over(anna.refreshed())
     assert rows(app) == []
 
 
 def test_a_counter_ahead_of_the_row_ends_the_session(app: Flask, anna: Person) -> None:
-    old = rows(app)[0]
+    (old,) = rows(app)
     anna.keep(anna.refreshed())
     change(app, counter=0, token_hash=old.token_hash, rotated_at=None)  # a restored backup
-    problem(anna.refreshed(), 400, "invalid_grant")
+    over(anna.refreshed())
     assert rows(app) == []
 
 
 def test_another_hash_in_the_row_ends_nothing(app: Flask, anna: Person) -> None:
-    used = anna.refresh
     change(app, token_hash="of another token")
-    problem(anna.refreshed(), 400, "invalid_grant")
+    over(anna.refreshed())
     change(app, counter=1, rotated_at=rows(app)[0].started_at)
-    problem(anna.refreshed(used), 400, "invalid_grant")
+    over(anna.refreshed())
     assert len(rows(app)) == 1
 
 
@@ -132,47 +120,51 @@ def test_a_rotation_in_the_future_counts_as_now(app: Flask, anna: Person, clock:
     assert anna.refreshed(used).status_code == 200
 
 
-def test_a_forged_token_changes_nothing(app: Flask, anna: Person) -> None:
-    raw = urlsafe_b64decode(anna.refresh + "==")
+def test_a_forged_token_changes_nothing(anna: Person, bertil: Person) -> None:
+    token = decode(anna.refresh)
     forgeries = [
-        urlsafe_b64encode(raw[:-1] + bytes([raw[-1] ^ 1])),
-        urlsafe_b64encode(raw[:19] + bytes([raw[19] + 1]) + raw[20:]),
-        urlsafe_b64encode(uuid.uuid4().bytes + raw[16:]),
-        b64encode(bytes(32)),  # the form of the original's
+        token._replace(mac=bytes(32)),
+        token._replace(counter=1),
+        token._replace(session_id=uuid.uuid4()),
+        token._replace(session_id=decode(bertil.refresh).session_id),
+        b64encode(bytes(32)).decode(),  # the form of the original's
+        anna.access,
+        "x" * 60_000,
     ]
     for forged in forgeries:
-        problem(anna.refreshed(forged.decode().rstrip("=")), 400, "invalid_grant")
-    problem(anna.refreshed(b64encode(bytes(32)).decode()), 400, "invalid_grant")
-    problem(anna.refreshed("x" * 60_000), 400, "invalid_grant")
+        over(anna.refreshed(str(forged)))
     assert anna.refreshed().status_code == 200
+    assert bertil.refreshed().status_code == 200
 
 
 def test_a_token_belongs_to_its_user(app: Flask, anna: Person, bertil: Person) -> None:
-    for other in (bertil.user_id, 99, -1, 2**60):
-        answer = anna.refreshed(userId=other)
-        assert answer.status_code == 400
+    for other in (bertil.user_id, 2**60):
+        over(anna.refreshed(userId=other))
     assert [row.counter for row in rows(app)] == [0, 0]
     for own in (anna.user_id, 0, None):
         assert anna.keep(anna.refreshed(userId=own)).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"refreshToken": ""}, {"refreshToken": 5}, {"refreshToken": None}, []]
+    "body",
+    [
+        [],
+        {},
+        {"refreshToken": ""},
+        {"refreshToken": 5},
+        {"refreshToken": "x", "userId": "1"},
+        {"refreshToken": "x", "userId": True},
+    ],
 )
 def test_a_malformed_refresh_is_r01(client: FlaskClient, body: Any) -> None:
     problem(client.post("/api/users/refresh_token", json=body), 400, "R01")
-
-
-@pytest.mark.parametrize("user_id", ["1", True, 1.5, []])
-def test_a_user_id_of_another_type_is_r01(anna: Person, user_id: Any) -> None:
-    problem(anna.refreshed(userId=user_id), 400, "R01")
 
 
 def test_a_session_ends_when_it_is_not_refreshed(anna: Person, clock: Any) -> None:
     clock.shift(14 * DAY - 1)
     assert anna.keep(anna.refreshed()).status_code == 200
     clock.shift(14 * DAY + 60)
-    problem(anna.refreshed(), 400, "invalid_grant")
+    over(anna.refreshed())
 
 
 def test_a_session_ends_at_its_absolute_lifetime(app: Flask, anna: Person, clock: Any) -> None:
@@ -181,83 +173,71 @@ def test_a_session_ends_at_its_absolute_lifetime(app: Flask, anna: Person, clock
         assert anna.keep(anna.refreshed()).status_code == 200
     assert rows(app)[0].expiry_date.isoformat() == "2026-07-30T12:00:00+00:00"
     clock.shift(2 * DAY)
-    problem(anna.refreshed(), 400, "invalid_grant")
+    over(anna.refreshed())
 
 
 def test_the_absolute_lifetime_is_todays_setting(
     make_app: MakeApp, anna: Person, clock: Any
 ) -> None:
     clock.shift(3 * DAY)
-    strict = Person(make_app(SESSION_MAX_DAYS="2").test_client(), refresh=anna.refresh)
-    problem(strict.refreshed(), 400, "invalid_grant")
+    anna.client = make_app(SESSION_MAX_DAYS="2").test_client()
+    over(anna.refreshed())
 
 
-def test_a_key_is_rotated_without_signing_anybody_out(make_app: MakeApp, clock: Any) -> None:
+def test_a_key_is_rotated_without_signing_anybody_out(make_app: MakeApp) -> None:
     old, new = "o" * 32, "n" * 32
-    keys = {"JWT_SECRET_KEY": old, "REFRESH_TOKEN_KEY": old}
-    anna = Person(make_app(**keys).test_client())
-    anna.sign_up()
-    anna.log_in()
+    anna = joined(make_app(REFRESH_TOKEN_KEY=old))
     used = anna.refresh
     lost = anna.refreshed().get_json()["refreshToken"]  # made by the old key, answer never seen
-    keys = {
-        f"{name}{suffix}": key for name in keys for suffix, key in (("", new), ("_PREVIOUS", old))
-    }
-    anna.client = make_app(**keys).test_client()
-    assert anna.is_in()
+    anna.client = make_app(REFRESH_TOKEN_KEY=new, REFRESH_TOKEN_KEY_PREVIOUS=old).test_client()
     assert anna.refreshed(used).get_json()["refreshToken"] == lost
-    anna.refresh = lost
-    assert anna.keep(anna.refreshed()).status_code == 200
-    keys = {"JWT_SECRET_KEY": new, "REFRESH_TOKEN_KEY": new}
-    anna.client = make_app(**keys).test_client()
-    assert anna.is_in()
+    assert anna.keep(anna.refreshed(lost)).status_code == 200
+    anna.client = make_app(REFRESH_TOKEN_KEY=new).test_client()
     assert anna.refreshed().status_code == 200
 
 
 def test_losing_the_race_answers_the_winners_successor(
     app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rotate, used = refresh._rotate, anna.refresh
-    answers = []
+    rotate, answers = refresh._rotate, []
 
     def rotate_second(*args: Any) -> bool:
         monkeypatch.setattr(refresh, "_rotate", rotate)
-        answers.append(Person(app.test_client()).refreshed(used))
+        answers.append(anna.refreshed())
         return rotate(*args)
 
     monkeypatch.setattr(refresh, "_rotate", rotate_second)
-    answers.append(anna.refreshed(used))
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert len({answer.get_json()["refreshToken"] for answer in answers}) == 1
+    answers.append(anna.refreshed())
+    winner, loser = (answer.get_json()["refreshToken"] for answer in answers)
+    assert winner == loser
     assert rows(app)[0].counter == 1
 
 
 def test_losing_the_race_to_a_logout_is_refused(
-    app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch
+    anna: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def log_out_first(*_args: Any) -> bool:
         anna.client.post("/api/users/logout", json={"refreshToken": anna.refresh})
         return False
 
     monkeypatch.setattr(refresh, "_rotate", log_out_first)
-    problem(anna.refreshed(), 400, "invalid_grant")
+    over(anna.refreshed())
 
 
-def test_a_refresh_costs_two_statements_and_no_password_hash(
+def test_a_refresh_and_a_list_cost_two_statements_and_no_password_hash(
     app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("tasks_api.auth.passwords.pbkdf2_hmac")
-    assert len(statements(app, anna.refreshed)) == 2
-
-
-def test_a_list_costs_two_statements(app: Flask, anna: Person) -> None:
-    assert len(statements(app, lambda: anna.call("GET", "/api/tasks"))) == 2
-
-
-def statements(app: Flask, request: Any) -> list[str]:
     seen: list[str] = []
+
+    def see(*arguments: Any) -> None:
+        statement = arguments[2]
+        if not statement.startswith("BEGIN"):
+            seen.append(statement)
+
     with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
-    assert request().status_code == 200
-    return [statement for statement in seen if not statement.startswith("BEGIN")]
+        event.listen(db.engine, "before_cursor_execute", see)
+    assert anna.refreshed().status_code == 200
+    assert len(seen) == 2, seen
+    assert anna.call("GET", "/api/tasks").status_code == 200
+    assert len(seen) == 4, seen

@@ -4,9 +4,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import text
+from sqlalchemy.dialects import mssql
+from werkzeug.test import TestResponse
 
 from tasks_api.database.engine import execute
+from tasks_api.tasks import service
 from tests.conftest import Person, problem
 from tests.databases import embedded_only
 
@@ -34,25 +38,19 @@ def test_a_task_is_added_at_its_location(anna: Person) -> None:
     "body",
     [
         {},
-        {"name": ""},
         {"name": " \t"},
         {"name": "x" * 101},
         {"name": "😀" * 51},
         {"name": 5},
-        {"name": None},
-        {"name": ["x"]},
         {"name": "x", "isCompleted": 1},
-        {"name": "x", "isCompleted": "true"},
-        {"name": "x", "ts": "2079-06-07"},
+        {"name": "x", "ts": "2079-06-06T23:59:30Z"},
         {"name": "x", "ts": "1899-12-31T23:59:59.999Z"},
         {"name": "x", "ts": "2026-13-01"},
-        {"name": "x", "ts": 5},
+        {"name": "x", "ts": 20260203},
         {"name": "x", "ts": "2026-02-03T04:05:06.12345678901234567Z"},
         {"name": "x", "ts": "2026-02-03T04:05:06.Z"},
         {"name": "x", "ts": "2026-02-03T04:051"},
         [],
-        "x",
-        1,
         None,
     ],
 )
@@ -61,40 +59,47 @@ def test_a_malformed_task_is_t00(anna: Person, body: Any) -> None:
     assert anna.call("GET", "/api/tasks").json == []
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"{", b"{'name': 'x'}", b'{"name": "\xff"}', b'{"name": "\\ud800"}', b"NaN"]
-)
-def test_what_is_no_json_is_t00(anna: Person, data: bytes) -> None:
-    problem(anna.call("POST", "/api/tasks", data=data, content_type="application/json"), 400, "T00")
+def post(anna: Person, data: bytes, kind: str = "application/json") -> TestResponse:
+    return anna.call("POST", "/api/tasks", data=data, content_type=kind)
 
 
 @pytest.mark.parametrize(
     "data",
     [
+        b"",
+        b"{",
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800"}',
+        b"NaN",
         b"[" * 60_000,
-        b"[" * 60_000 + b"]" * 5_000,
-        b'{"name":' * 6_000,
         b'{"name": ' + b"9" * 60_000 + b"}",
     ],
 )
-def test_a_json_bomb_is_t00(anna: Person, data: bytes) -> None:
-    problem(anna.call("POST", "/api/tasks", data=data, content_type="application/json"), 400, "T00")
+def test_what_is_no_json_or_a_bomb_is_t00(anna: Person, data: bytes) -> None:
+    problem(post(anna, data), 400, "T00")
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16"]
+    "kind",
+    [
+        "text/plain",
+        "application/json; charset=utf-16",
+    ],
 )
 def test_another_media_type_or_charset_is_415(anna: Person, kind: str) -> None:
-    answer = anna.call("POST", "/api/tasks", data=b'{"name": "x"}', content_type=kind)
-    problem(answer, 415, "unsupported_media_type")
+    problem(post(anna, b'{"name": "x"}', kind), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/json", "application/vnd.x+json", 'application/json; charset="UTF-8"']
+    "kind",
+    [
+        "text/json",
+        "application/vnd.x+json",
+        'application/json; charset="UTF-8"',
+    ],
 )
 def test_json_has_several_names_and_may_begin_with_a_mark(anna: Person, kind: str) -> None:
-    data = b'\xef\xbb\xbf{"name": "x"}'
-    assert anna.call("POST", "/api/tasks", data=data, content_type=kind).status_code == 201
+    assert post(anna, b'\xef\xbb\xbf{"name": "x"}', kind).status_code == 201
 
 
 def test_a_body_over_64_kib_is_413(anna: Person) -> None:
@@ -104,7 +109,6 @@ def test_a_body_over_64_kib_is_413(anna: Person) -> None:
 @pytest.mark.parametrize(
     ("given", "stored"),
     [
-        ("1900-01-01T00:00:00Z", "1900-01-01T00:00:00Z"),
         ("1900-01-01", "1900-01-01T00:00:00Z"),
         ("2079-06-06T23:59:29.998Z", "2079-06-06T23:59:00Z"),
         ("2026-02-03T04:05:29.9989999", "2026-02-03T04:05:00Z"),
@@ -112,7 +116,6 @@ def test_a_body_over_64_kib_is_413(anna: Person) -> None:
         ("2026-02-03T04:05", "2026-02-03T04:05:00Z"),
         ("2026-02-03T04:05:06.1234567-08:00", "2026-02-03T12:05:00Z"),
         ("2026-02-03T04:05:06.1234567890123456+02", "2026-02-03T02:05:00Z"),
-        ("2026-02-03T04:05:06.123456789Z", "2026-02-03T04:05:00Z"),
     ],
 )
 def test_times_are_stored_as_smalldatetime(anna: Person, given: str, stored: str) -> None:
@@ -120,15 +123,10 @@ def test_times_are_stored_as_smalldatetime(anna: Person, given: str, stored: str
     assert anna.call("GET", f"/api/tasks/{number}").get_json()["ts"] == stored
 
 
-def test_the_list_is_by_id_and_one_owners(anna: Person, bertil: Person) -> None:
-    ids = [add(anna, f"task {n}") for n in range(3)]
-    add(bertil)
-    answer = anna.call("GET", "/api/tasks")
-    assert [task["id"] for task in answer.get_json()] == ids
-    assert "Link" not in answer.headers
-
-
-def test_pages_follow_their_links(anna: Person) -> None:
+def test_the_list_is_one_owners_by_id_and_pages_follow_their_links(
+    anna: Person, bertil: Person
+) -> None:
+    add(bertil, isCompleted=True)
     ids = [add(anna, f"task {n}", isCompleted=n % 2 == 0) for n in range(7)]
     seen: list[int] = []
     path = "/api/tasks?isCompleted=TRUE&limit=2"
@@ -145,13 +143,9 @@ def test_pages_follow_their_links(anna: Person) -> None:
     [
         "limit=0",
         "limit=1001",
-        "limit=x",
-        "limit=-1",
         "limit=1e3",
         "after=-1",
-        "after=x",
         "isCompleted=1",
-        "isCompleted=",
     ],
 )
 def test_a_malformed_query_is_t00(anna: Person, query: str) -> None:
@@ -176,10 +170,7 @@ def test_put_replaces_a_task(anna: Person) -> None:
         {"id": 0},
         {"id": "1"},
         {"id": None},
-        {"id": 1.5},
-        {"id": True},
         {"isCompleted": None},
-        {"name": ""},
     ],
 )
 def test_a_malformed_put_is_t00(anna: Person, change: dict[str, Any]) -> None:
@@ -188,19 +179,16 @@ def test_a_malformed_put_is_t00(anna: Person, change: dict[str, Any]) -> None:
 
 
 def test_patch_changes_what_it_names(anna: Person) -> None:
-    number = add(anna, ts="2026-01-02T03:04:00Z")
-    before = anna.call("GET", f"/api/tasks/{number}").get_json()
-    assert anna.call("PATCH", f"/api/tasks/{number}", json={}).json == before
-    changed = anna.call("PATCH", f"/api/tasks/{number}", json={"ISCOMPLETED": True})
-    assert changed.json == before | {"isCompleted": True}
-    assert (
-        anna.call("PATCH", f"/api/tasks/{number}", json={"name": "New"}).get_json()["name"] == "New"
-    )
+    path = f"/api/tasks/{add(anna, ts='2026-01-02T03:04:00Z')}"
+    task = anna.call("GET", path).get_json()
+    assert anna.call("PATCH", path, json={}).json == task
+    task["isCompleted"] = True
+    assert anna.call("PATCH", path, json={"ISCOMPLETED": True}).json == task
+    task["name"] = "New"
+    assert anna.call("PATCH", path, json={"name": "New"}).json == task
 
 
-@pytest.mark.parametrize(
-    "body", [{"name": None}, {"isCompleted": None}, {"ts": None}, {"name": ""}, []]
-)
+@pytest.mark.parametrize("body", [{"name": None}, {"ts": None}, {"name": ""}, []])
 def test_a_malformed_patch_is_t00(anna: Person, body: Any) -> None:
     problem(anna.call("PATCH", f"/api/tasks/{add(anna)}", json=body), 400, "T00")
 
@@ -211,70 +199,54 @@ def test_delete_answers_the_id(anna: Person) -> None:
     problem(anna.call("DELETE", f"/api/tasks/{number}"), 404, "T01")
 
 
-@pytest.mark.parametrize("text", ["0", "-0", "x", "1.5", "٣", "%20", "1%00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0",
+        "-0",
+        "x",
+        "٣",
+        "1%00",
+    ],
+)
 def test_an_id_that_is_no_number_is_d01_in_delete_and_t01_elsewhere(
     anna: Person, text: str
 ) -> None:
     problem(anna.call("DELETE", f"/api/tasks/{text}"), 400, "D01")
     problem(anna.call("GET", f"/api/tasks/{text}"), 404, "T01")
-    problem(anna.call("PATCH", f"/api/tasks/{text}", json={"name": "x"}), 404, "T01")
-
-
-@pytest.mark.parametrize("number", [-1, 99, 2**31 - 1, 2**31, 2**63])
-def test_an_unknown_id_is_t01(anna: Person, number: int) -> None:
-    problem(anna.call("GET", f"/api/tasks/{number}"), 404, "T01")
-    problem(anna.call("DELETE", f"/api/tasks/{number}"), 404, "T01")
-    problem(anna.call("PATCH", f"/api/tasks/{number}", json={"name": "x"}), 404, "T01")
-    problem(
-        anna.call("PUT", "/api/tasks", json={"id": number, "name": "x", "isCompleted": True}),
-        404,
-        "T01",
-    )
 
 
 def test_somebody_elses_task_is_as_unknown_as_any(anna: Person, bertil: Person) -> None:
-    number = add(bertil, "secret")
-    whole = {"id": number, "name": "mine", "isCompleted": True}
-    for answer in (
-        anna.call("GET", f"/api/tasks/{number}"),
-        anna.call("PATCH", f"/api/tasks/{number}", json={"name": "mine"}),
-        anna.call("PATCH", f"/api/tasks/{number}", json={}),
-        anna.call("PUT", "/api/tasks", json=whole),
-        anna.call("DELETE", f"/api/tasks/{number}"),
-    ):
-        problem(answer, 404, "T01")
-    assert bertil.call("GET", f"/api/tasks/{number}").get_json()["name"] == "secret"
+    theirs = add(bertil, "secret")
+    for number in (theirs, 99, -1, 2**31, 2**63):
+        path = f"/api/tasks/{number}"
+        whole = {"id": number, "name": "mine", "isCompleted": True}
+        for answer in (
+            anna.call("GET", path),
+            anna.call("PATCH", path, json={"name": "mine"}),
+            anna.call("PATCH", path, json={}),
+            anna.call("PUT", "/api/tasks", json=whole),
+            anna.call("DELETE", path),
+        ):
+            problem(answer, 404, "T01")
+    assert bertil.call("GET", f"/api/tasks/{theirs}").get_json()["name"] == "secret"
 
 
-def test_every_route_needs_an_access_token(anna: Person) -> None:
-    anna.access = ""
-    for method, path in (
-        ("GET", "/api/tasks"),
-        ("POST", "/api/tasks"),
-        ("PUT", "/api/tasks"),
-        ("GET", "/api/tasks/1"),
-        ("PATCH", "/api/tasks/1"),
-        ("DELETE", "/api/tasks/1"),
-        ("GET", "/api/users/info"),
-        ("PUT", "/api/users/password"),
-        ("GET", "/api/users/sessions"),
-        ("DELETE", "/api/users/sessions"),
-        ("DELETE", "/api/users/sessions/1"),
-    ):
-        answer = anna.call(method, path)
-        problem(answer, 401, "A01")
-        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="tasks-api"'
+def test_every_route_needs_an_access_token(app: Flask, client: FlaskClient) -> None:
+    open_to_all = {"users.sign_up", "users.log_in", "users.refresh_token", "users.log_out"}
+    for rule in app.url_map.iter_rules():
+        if not rule.rule.startswith("/api/") or rule.endpoint in open_to_all:
+            continue
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            answer = client.open(rule.rule, method=method)
+            problem(answer, 401, "A01")
+            assert answer.headers["WWW-Authenticate"] == 'Bearer realm="tasks-api"'
 
 
 def test_a_page_is_read_with_top_on_sql_server() -> None:
-    from sqlalchemy.dialects import mssql
-
-    from tasks_api.tasks.service import _own_tasks
-
     for completed in (None, True, False):
-        assert str(_own_tasks(completed, 21).compile(dialect=mssql.dialect())).startswith(
-            "SELECT TOP "
-        )
+        query = service._own_tasks(completed, 21).compile(dialect=mssql.dialect())
+        assert str(query).startswith("SELECT TOP ")
 
 
 @embedded_only
@@ -288,8 +260,6 @@ def test_a_day_that_a_hand_wrote_is_its_midnight(app: Flask, anna: Person) -> No
 def test_a_user_that_is_gone_gets_a04(
     app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks_api.tasks import service
-
     add = service.add
     monkeypatch.setattr(service, "add", lambda _user_id, body: add(99, body))
     problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 401, "A04")

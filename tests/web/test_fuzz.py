@@ -7,12 +7,11 @@ import os
 from typing import Any
 
 import schemathesis
-from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.conftest import MakeApp, Person
+from tests.conftest import MakeApp, Person, joined
 
 EXAMPLES = int(os.environ.get("TASKS_TEST_FUZZ_EXAMPLES", "10"))
 
@@ -35,9 +34,8 @@ def fuzz(operation: Any, anna: Person) -> None:
 
 
 def test_the_document_is_true(make_app: MakeApp) -> None:
-    app: Flask = make_app(LOG_LEVEL="ERROR")
-    anna = Person(app.test_client())
-    anna.sign_up()
+    app = make_app(LOG_LEVEL="ERROR")
+    anna = joined(app)
     api: Any = schemathesis.openapi.from_wsgi("/openapi.json", app)
     operations = [found.ok() for found in api.get_all_operations()]
     assert len(operations) == 17

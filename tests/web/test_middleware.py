@@ -4,27 +4,26 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.conftest import MakeApp, Person, problem
+from tests.conftest import MakeApp, Person, joined, problem
 
 
 def test_an_unknown_address_is_not_found(client: FlaskClient) -> None:
-    for path in ("/nothing", "/api", "/api/tasks/1/2", "/api/users", "/API//tasks"):
+    for path in ("/nothing", "/api", "/API//tasks"):
         problem(client.get(path), 404, "not_found")
 
 
-def test_a_method_that_is_not_there_is_405_and_says_which_are(client: FlaskClient) -> None:
-    answer = client.post("/api/users/info")
+def test_a_method_that_is_not_there_is_405_and_cannot_be_overridden(client: FlaskClient) -> None:
+    answer = client.post("/api/users/info", headers={"X-HTTP-Method-Override": "GET"})
     problem(answer, 405, "method_not_allowed")
     assert "GET" in answer.headers["Allow"]
 
 
-def test_no_method_override(anna: Person) -> None:
-    answer = anna.client.post("/api/tasks/1", headers={"X-HTTP-Method-Override": "DELETE"})
-    problem(answer, 405, "method_not_allowed")
-
-
 @pytest.mark.parametrize(
-    "path", ["/API/TASKS", "/api/tasks/", "/Api/Users/Info", "/api/users/sessions/"]
+    "path",
+    [
+        "/API/TASKS",
+        "/Api/Users/Sessions/",
+    ],
 )
 def test_paths_match_without_case_and_slash(anna: Person, path: str) -> None:
     assert anna.call("GET", path).status_code == 200
@@ -38,56 +37,38 @@ def test_a_bug_is_500_without_details(app: Flask, client: FlaskClient) -> None:
 
 def test_no_origin_is_allowed_unless_configured(make_app: MakeApp) -> None:
     headers = {"Origin": "http://localhost:4200"}
-    assert (
-        "Access-Control-Allow-Origin"
-        not in make_app().test_client().get("/api/tasks", headers=headers).headers
-    )
+    closed = make_app().test_client().get("/api/tasks", headers=headers)
+    assert "Access-Control-Allow-Origin" not in closed.headers
     client = make_app(CORS_ORIGINS="http://localhost:4200, https://tasks.example").test_client()
-    for path, status in (("/api/tasks", 401), ("/nothing", 404)):
+    for path in ("/api/tasks", "/nothing"):
         answer = client.get(path, headers=headers)
-        assert answer.status_code == status
         assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:4200"
         assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
-    preflight = client.options(
-        "/API/tasks/",
-        headers=headers
-        | {
-            "Access-Control-Request-Method": "PUT",
-            "Access-Control-Request-Headers": "authorization",
-        },
-    )
+    asked = {
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    preflight = client.options("/API/tasks/", headers=headers | asked)
     assert preflight.status_code == 200
     assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
+    assert preflight.headers["Access-Control-Allow-Headers"] == "authorization"
     other = client.get("/api/tasks", headers={"Origin": "http://evil.example"})
     assert "Access-Control-Allow-Origin" not in other.headers
 
 
 def test_forwarded_headers_are_believed_only_from_configured_proxies(make_app: MakeApp) -> None:
-    forged = {
-        "X-Forwarded-For": "203.0.113.9",
-        "X-Forwarded-Host": "evil.example",
-        "Host": "evil.example",
-    }
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example"}
     for proxies, address in (("0", "127.0.0.1"), ("1", "203.0.113.9")):
-        client = make_app(TRUSTED_PROXIES=proxies).test_client()
-        anna = Person(client, f"anna{proxies}@example.com")
-        anna.sign_up()
-        answer = client.post(
-            "/api/users/login",
-            json={"email": anna.email, "password": anna.password},
-            headers=forged,
-        )
-        anna.keep(answer)
-        assert anna.call("GET", "/api/users/sessions").get_json()[0]["ipAddress"] == address
-    added = client.post(
-        "/api/tasks",
-        json={"name": "x"},
-        headers=forged | {"Authorization": f"Bearer {anna.access}"},
-    )
-    assert added.headers["Location"] == "/api/tasks/1"
+        app = make_app(TRUSTED_PROXIES=proxies)
+        anna = joined(app, f"anna{proxies}@example.com")
+        anna.log_in(headers=forged)
+        assert anna.sessions()[0]["ipAddress"] == address
+        added = anna.call("POST", "/api/tasks", headers=forged, json={"name": "x"})
+        assert added.headers["Location"].startswith("/api/tasks/")
 
 
 def test_pages_can_be_switched_off(make_app: MakeApp) -> None:
-    client = make_app(METRICS_ENABLED="false", DOCS_ENABLED="false").test_client()
-    for path in ("/metrics", "/swagger", "/openapi.json"):
+    pages = {"METRICS_ENABLED": "false", "DOCS_ENABLED": "false", "PAGE_ENABLED": "false"}
+    client = make_app(**pages).test_client()
+    for path in ("/metrics", "/swagger", "/openapi.json", "/"):
         problem(client.get(path), 404, "not_found")

@@ -14,16 +14,13 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.conftest import MakeApp, problem
+from tests.conftest import MakeApp
 from tests.live import Live, flask, serving
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 )
 DRIVER = shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="Chromium and chromedriver are not installed"
-)
 
 
 def test_it_is_one_file_that_needs_nothing_from_anywhere(client: FlaskClient) -> None:
@@ -42,13 +39,11 @@ def test_it_names_swagger_where_there_is_one(make_app: MakeApp) -> None:
         assert ("Swagger" in page) is (enabled == "true")
 
 
-def test_it_can_be_switched_off(make_app: MakeApp) -> None:
-    problem(make_app(PAGE_ENABLED="false").test_client().get("/"), 404, "not_found")
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A service with the demo users, whose access tokens and retry window are short."""
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("Chromium and chromedriver are not installed")
     folder = tmp_path_factory.mktemp("page")
     assert flask(folder, "db", "seed")[0] == 0
     with serving(folder, workers=2, ACCESS_TOKEN_SECONDS="4", REFRESH_RETRY_SECONDS="60") as live:
@@ -61,18 +56,14 @@ class Browser:
     def __init__(self, live: Live, profile: Path) -> None:
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM or ""
-        for argument in (
-            "headless=new",
-            "no-sandbox",
-            "disable-gpu",
-            "disable-background-networking",
-            "no-first-run",
-        ):
-            options.add_argument(f"--{argument}")
+        options.add_argument("--headless=new")
+        options.add_argument("--no-sandbox")
         options.add_argument(f"--user-data-dir={profile}")
-        options.add_argument("--window-size=1280,1400")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        # The page may draw its list again in between.
+        stale = [StaleElementReferenceException]
+        self.wait = WebDriverWait(self.driver, 15, ignored_exceptions=stale)
         self.driver.get(live.url)
 
     def __getitem__(self, name: str) -> WebElement:
@@ -85,39 +76,34 @@ class Browser:
             ).click()
             return True
 
-        # The page may draw its list again in between.
-        WebDriverWait(self.driver, 15, ignored_exceptions=[StaleElementReferenceException]).until(
-            pressed
-        )
+        self.wait.until(pressed)
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def sees(self, text: str, where: str = "said") -> None:
         def there(_: Any) -> bool:
             return text in self[where].text
 
-        WebDriverWait(self.driver, 15).until(there, f"no {text!r} in {self[where].text!r}")
+        self.wait.until(there, f"no {text!r} in {self[where].text!r}")
 
     def sign_in(self) -> None:
         self.press("Fill in the demo user")
         self["password"].send_keys(Keys.ENTER)
         self.sees("Hello Anna")
 
-    def complaints(self) -> list[str]:
-        """What the console says, but for answers that are errors, which it lists too."""
-        lines: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return [
-            line["message"] for line in lines if "Failed to load resource" not in line["message"]
-        ]
-
 
 @pytest.fixture
 def browser(page: Live, tmp_path: Path) -> Iterator[Browser]:
     somebody = Browser(page, tmp_path)
     yield somebody
-    assert somebody.complaints() == []
+    lines: list[dict[str, str]] = somebody.driver.get_log("browser")  # type: ignore[no-untyped-call]
+    messages = [line["message"] for line in lines]
+    # It lists answers that are errors, too.
+    assert [text for text in messages if "Failed to load resource" not in text] == []
     somebody.driver.quit()
 
 
-@needs_browser
 def test_tokens_are_shown_decoded_and_the_counter_moves(browser: Browser) -> None:
     browser.sign_in()
     claims = browser["claims"].text
@@ -133,7 +119,6 @@ def test_tokens_are_shown_decoded_and_the_counter_moves(browser: Browser) -> Non
     assert int(browser["left"].text) > 0
 
 
-@needs_browser
 def test_a_lost_answer_is_told_again_and_a_replay_ends_the_session(browser: Browser) -> None:
     browser.sign_in()
     browser.press("Refresh")
@@ -148,7 +133,6 @@ def test_a_lost_answer_is_told_again_and_a_replay_ends_the_session(browser: Brow
     assert browser.driver.switch_to.active_element == browser["email"]
 
 
-@needs_browser
 def test_an_expired_token_is_renewed_by_itself(browser: Browser) -> None:
     browser.sign_in()
     browser.sees("0", "left")
@@ -158,39 +142,33 @@ def test_an_expired_token_is_renewed_by_itself(browser: Browser) -> None:
     assert "401 A02" in browser["calls"].text
 
 
-@needs_browser
 def test_devices_are_listed_and_signed_out(browser: Browser) -> None:
     browser.sign_in()
     browser.press("Sign in on another device")
     browser.sees("Another session was opened")
-    rows = browser.driver.find_elements(By.CSS_SELECTOR, "#devices tbody tr")
-    before = len(rows)
-    (other,) = [row for row in rows if "this one" not in row.text][:1]
+    rows = browser.all("#devices tbody tr")
+    other = next(row for row in rows if "this one" not in row.text)
     other.find_element(By.TAG_NAME, "button").click()
     browser.sees("That device is out")
-    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#devices tbody tr")) == before - 1
+    assert len(browser.all("#devices tbody tr")) == len(rows) - 1
     browser.press("Sign out")
     browser.sees("Both tokens of the session stopped working.")
 
 
-@needs_browser
 def test_tasks_are_worked_with_and_shown_as_text(browser: Browser) -> None:
     browser.sign_in()
     browser["name"].send_keys("<img src=x onerror=alert(1)>", Keys.ENTER)
     browser.sees("<img src=x onerror=alert(1)>", "tasks")
     browser.driver.find_element(By.XPATH, "//label[contains(., 'onerror')]/input").click()
-    WebDriverWait(browser.driver, 15).until(
-        lambda driver: driver.find_elements(By.CSS_SELECTOR, "label.done")
-    )
+    browser.wait.until(lambda _: browser.all("label.done"))
     browser.press("Delete <img src=x onerror=alert(1)>")
-    WebDriverWait(browser.driver, 15).until(lambda _: "onerror" not in browser["tasks"].text)
+    browser.wait.until(lambda _: "onerror" not in browser["tasks"].text)
 
 
-@needs_browser
 def test_everything_can_be_reached_by_keyboard_and_has_a_name(browser: Browser) -> None:
     browser.sign_in()
     assert browser.driver.switch_to.active_element == browser["access-h"]
-    found = browser.driver.find_elements(By.CSS_SELECTOR, "button, input, a")
+    found = browser.all("button, input, a")
     shown = [each for each in found if each.is_displayed()]
     assert len(shown) > 6
     assert all(each.accessible_name for each in shown)
@@ -199,6 +177,6 @@ def test_everything_can_be_reached_by_keyboard_and_has_a_name(browser: Browser) 
         browser.driver.switch_to.active_element.send_keys(Keys.TAB)
         reached.add(browser.driver.switch_to.active_element.id)
     assert {each.id for each in shown} <= reached
-    headings = [each.tag_name for each in browser.driver.find_elements(By.CSS_SELECTOR, "h1, h2")]
+    headings = [each.tag_name for each in browser.all("h1, h2")]
     assert headings[0] == "h1"
     assert set(headings[1:]) == {"h2"}

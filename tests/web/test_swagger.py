@@ -32,13 +32,12 @@ def test_it_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 
 def test_it_has_every_route(app: Flask, document: dict[str, Any]) -> None:
     routes = {
-        f"{method} {re.sub('<(.+?)>', '{' + chr(92) + '1}', rule.rule)}"
+        f"{method} " + re.sub("<(.+?)>", r"{\1}", rule.rule)
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith(("/api", "/health"))
     }
     assert routes == set(operations(document))
-    assert len(routes) == 17
 
 
 def test_it_has_every_error_with_an_example(document: dict[str, Any]) -> None:
@@ -58,12 +57,8 @@ def test_every_answer_is_described(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         assert operation["summary"], name
         assert any(status.startswith("2") for status in operation["responses"]), name
-        guarded = name not in {
-            "POST /api/users/signup",
-            "POST /api/users/login",
-            "POST /api/users/refresh_token",
-        }
-        assert ("security" in operation) is (guarded and "/api/" in name), name
+        is_open = name.endswith(("/signup", "/login", "/refresh_token", "/live", "/ready"))
+        assert ("security" in operation) is not is_open, name
 
 
 def test_the_page_needs_nothing_from_outside(client: FlaskClient) -> None:
