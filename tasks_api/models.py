@@ -52,9 +52,8 @@ def _parsed(value: str | None) -> datetime | None:
     if not value:
         return None
     try:
-        return datetime.fromisoformat(
-            value + "Z"
-        )  # for a page of twenty tasks 13 microseconds faster than replace
+        # For a page of twenty tasks 13 microseconds faster than replace.
+        return datetime.fromisoformat(value + "Z")
     except ValueError:  # a day alone: written by hand
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
 

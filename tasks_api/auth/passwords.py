@@ -6,6 +6,7 @@ iterations; every other count is written in front: ``pbkdf2-sha256$600000$<base6
 
 import hmac
 import os
+import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import cache
@@ -13,11 +14,10 @@ from hashlib import pbkdf2_hmac
 from unicodedata import category, normalize
 
 ORIGINAL_ITERATIONS = 100_000
-KEY_BYTES = 32
-SALT_BYTES = 32
+BYTES = 32  # of a key, and of a salt
 MIN_LENGTH = 8
 MAX_LENGTH = 256
-_SCHEME = "pbkdf2-sha256"
+_COUNTED = re.compile(r"pbkdf2-sha256\$([0-9]{1,9})\$")
 _ROWS = [
     row[::step] for row in ("abcdefghijklmnopqrstuvwxyz", "0123456789" * 2) for step in (1, -1)
 ]
@@ -29,9 +29,8 @@ def weakness(password: str, email: str, first_name: str, last_name: str) -> str 
     Source: NIST SP 800-63B, section 3.1.1.2.
     """
     folded = password.casefold()
-    plain = "".join(
-        c for c in normalize("NFKC", folded).strip() if category(c) != "Cf"
-    )  # as it looks
+    # As it looks: width, blanks around it and what cannot be seen count for nothing.
+    plain = "".join(c for c in normalize("NFKC", folded).strip() if category(c) != "Cf")
     names = (first_name, last_name, f"{first_name} {last_name}", f"{first_name}{last_name}")
     if len(password.encode("utf-16-le")) // 2 < MIN_LENGTH:  # as nvarchar and .NET count
         return f"The password needs at least {MIN_LENGTH} characters."
@@ -50,9 +49,8 @@ def weakness(password: str, email: str, first_name: str, last_name: str) -> str 
 def _common_passwords() -> frozenset[str]:
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 12 MB, for whoever signs people up
 
-    return frozenset(FREQUENCY_LISTS["passwords"]) | {
-        "tasks-demo-2026"
-    }  # which README tells everybody
+    # And the one that README tells everybody.
+    return frozenset(FREQUENCY_LISTS["passwords"]) | {"tasks-demo-2026"}
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,8 @@ class PasswordHash:
     @property
     def iterations(self) -> int:
         """The count this hash was made with."""
-        scheme, separator, rest = self.password.partition("$")
-        if not separator or scheme != _SCHEME:
-            return ORIGINAL_ITERATIONS
-        count = rest.partition("$")[0]
-        return int(count) if count.isascii() and count.isdecimal() else ORIGINAL_ITERATIONS
+        found = _COUNTED.match(self.password)
+        return int(found[1]) if found else ORIGINAL_ITERATIONS
 
 
 class Hasher:
@@ -85,15 +80,15 @@ class Hasher:
     def __init__(self, iterations: int) -> None:
         self.iterations = iterations
         self._cost = iterations
-        self._nobody = PasswordHash("", b64encode(bytes(SALT_BYTES)).decode())
+        self._nobody = PasswordHash("", b64encode(bytes(BYTES)).decode())
 
     def hash(self, password: str) -> PasswordHash:
         """A new hash with a new salt."""
-        salt = os.urandom(SALT_BYTES)
+        salt = os.urandom(BYTES)
         key = b64encode(_derive(password, salt, self.iterations)).decode()
         bare = self.iterations == ORIGINAL_ITERATIONS
         return PasswordHash(
-            key if bare else f"{_SCHEME}${self.iterations}${key}", b64encode(salt).decode()
+            key if bare else f"pbkdf2-sha256${self.iterations}${key}", b64encode(salt).decode()
         )
 
     def verify(self, password: str, expected: PasswordHash | None) -> bool:
@@ -123,4 +118,4 @@ def hasher_of(iterations: int) -> Hasher:
 
 
 def _derive(password: str, salt: bytes, iterations: int) -> bytes:
-    return pbkdf2_hmac("sha256", password.encode(), salt, iterations, KEY_BYTES)
+    return pbkdf2_hmac("sha256", password.encode(), salt, iterations, BYTES)

@@ -30,9 +30,8 @@ def prepare(engine: Engine, instance: Path) -> None:
         # itself alone.
         file = Path(arguments[0])
         try:
-            instance.mkdir(
-                mode=0o700, parents=True, exist_ok=True
-            )  # no other folder: its name may be misspelt
+            # No other folder: its name may be misspelt.
+            instance.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with suppress(PermissionError):  # a restored backup has the mode that its copying left
@@ -43,12 +42,9 @@ def prepare(engine: Engine, instance: Path) -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(
-            "PRAGMA journal_mode = WAL"
-        )  # readers and the writer do not wait for each other
-        connection.execute(
-            "PRAGMA synchronous = FULL"
-        )  # what was answered with success survives a power cut
+        # Readers and the writer do not wait for each other; what was answered survives a power cut.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
 
     @event.listens_for(engine, "handle_error")
     def judge(context: Any) -> None:

@@ -17,13 +17,8 @@ class RequestFilter(logging.Filter):
             facts = g.get("facts", {})
             if caller := g.get("caller"):
                 facts = facts | {"user_id": caller.user_id, "session_id": str(caller.session_id)}
-            for (
-                name,
-                fact,
-            ) in (
-                facts.items()
-            ):  # what the record says itself stands: it may tell of another session
-                vars(record).setdefault(name, fact)
+            # What the record says itself stands: it may tell of another session.
+            vars(record).update(facts | vars(record))
         return True
 
 

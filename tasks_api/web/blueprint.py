@@ -77,9 +77,8 @@ def _body(req: Request, problem: Problem) -> bytes:
         raise
     except Exception:  # the server's own: chunks that are none, a client that went away
         raise ApiError(problem, "The body could not be read.") from None
-    if len(body) >= (
-        req.max_content_length or 0
-    ):  # cut off there without a word when it comes in chunks
+    # A chunked one is cut off there without a word.
+    if len(body) >= (req.max_content_length or 0):
         raise ApiError(TOO_LARGE)
     return body
 

@@ -40,42 +40,28 @@ def init_middleware(app: Flask, settings: Settings) -> None:
         exact = [re.compile(re.escape(origin) + r"\Z") for origin in settings.cors_origins]
         origins = "*" if settings.cors_origins == ("*",) else exact
         CORS(app, origins=origins, expose_headers=EXPOSED_HEADERS, max_age=600)
-    wrapped: Wsgi = ClientAddress(PathFolding(app.wsgi_app))
+    wrapped = normalised(app.wsgi_app)
     if count := settings.trusted_proxies:
         wrapped = ProxyFix(wrapped, x_for=count, x_proto=count, x_host=count, x_prefix=count)
     app.wsgi_app = wrapped  # type: ignore[method-assign]
 
 
-class PathFolding:
-    """Paths match without case and with or without a trailing slash, as in ASP.NET.
+def normalised(application: Wsgi) -> Wsgi:
+    """Read path and client of a request in one spelling each, before anything looks at them.
 
-    Folded here, before routing, so that no client is redirected: many lose their body on the way.
+    Paths match without case and with or without a trailing slash, as in ASP.NET. Folded here, so that no client
+    is redirected: many lose their body on the way. What the server or a trusted proxy says of the client is read
+    as an address, here and nowhere else.
     """
 
-    def __init__(self, application: Wsgi) -> None:
-        self.application = application
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Pass the request on under its folded path."""
+    def wrapper(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "").lower()
         if path.startswith("/api/"):
             environ["PATH_INFO"] = path[:-1] if path.endswith("/") else path
-        return self.application(environ, start_response)
-
-
-class ClientAddress:
-    """What the server or a trusted proxy says of the client is read as an address, here and nowhere else.
-
-    REMOTE_ADDR has it in its one spelling then, or is empty.
-    """
-
-    def __init__(self, application: Wsgi) -> None:
-        self.application = application
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Pass the request on with its client's address."""
         environ["REMOTE_ADDR"] = read_address(environ.get("REMOTE_ADDR", ""))
-        return self.application(environ, start_response)
+        return application(environ, start_response)
+
+    return wrapper
 
 
 def read_address(text: str) -> str:
