@@ -46,7 +46,9 @@ class Databases:
     def execute(self, instance: Path, *statements: str) -> None:
         with closing(sqlserver.connect(self.urls[instance])) as connection:
             for statement in statements:
-                connection.execute(statement)
+                cursor = connection.execute(statement)
+                while cursor.nextset():  # an error can come in a later result
+                    pass
 
     def drop_all(self) -> None:
         for url in self.urls.values():

@@ -20,21 +20,19 @@ class FakePyodbc:
 
     def __init__(self) -> None:
         self.Cursor = Cursor
+        self.installed = ["ODBC Driver 18 for SQL Server"]
         self.pooling = True
         self.connected: list[str] = []  # connection strings
         self.executed: list[str] = []  # statements
         self.sizes: list[Any] = []  # of parameters
         self.answers: dict[str, list[Row]] = {}  # by what the statement contains
-        self.failures: dict[
-            str, Exception
-        ] = {}  # by what the statement contains, "" to refuse a connection
+        self.failures: dict[str, Exception] = {}  # the same; "" to refuse a connection
         self.late_failures: dict[str, Exception] = {}  # the same, in a later result
         self.autocommit = True
         self.timeout = 0
 
-    @staticmethod
-    def drivers() -> list[str]:
-        return ["ODBC Driver 18 for SQL Server"]
+    def drivers(self) -> list[str]:
+        return self.installed
 
     def connect(self, text: str, **_options: Any) -> "FakePyodbc":
         self.connected.append(text)
