@@ -118,11 +118,15 @@ def log_in(live: Live, email: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def new_user(live: Live, email: str) -> dict[str, Any]:
-    """Sign somebody up and in; the answer's tokens."""
+def sign_up(live: Live, email: str) -> requests.Response:
     names = {"firstName": "Anna", "lastName": "A"}
     body = {"email": email, "password": PASSWORD, "confirmPassword": PASSWORD} | names
-    assert live.post("/api/users/signup", body).status_code == 201
+    return live.post("/api/users/signup", body)
+
+
+def new_user(live: Live, email: str) -> dict[str, Any]:
+    """Sign somebody up and in; the answer's tokens."""
+    assert sign_up(live, email).status_code == 201
     return log_in(live, email)
 
 
@@ -159,23 +163,19 @@ def children(parent: int) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
-def run_flask(instance: Path, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
-    """An operator's command, begun."""
-    return subprocess.Popen(
+def flask(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
+    """The exit status and the output of an operator's command."""
+    done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "tasks_api", *arguments],
         cwd=ROOT,
         env=environment(instance, **settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        timeout=60,
+        check=False,
     )
-
-
-def flask(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
-    """The exit status and the output of an operator's command."""
-    process = run_flask(instance, *arguments, **settings)
-    said, _ = process.communicate(timeout=60)
-    return process.returncode, said
+    return done.returncode, done.stdout
 
 
 def code_block(page: str, heading: str, language: str = "sh") -> str:

@@ -18,7 +18,7 @@ from tasks_api.database.engine import db, execute
 from tasks_api.database.migrations import MigrationError, pending, run, scripts, seed, upgrade
 from tests.conftest import MakeApp, Person
 from tests.databases import embedded_only
-from tests.live import run_flask
+from tests.live import at_once, flask
 
 
 @embedded_only
@@ -136,9 +136,9 @@ def test_seeding_needs_an_empty_database(app: Flask) -> None:
 
 
 def test_processes_that_upgrade_together_apply_each_script_once(tmp_path: Path) -> None:
-    started = [run_flask(tmp_path, "db", "upgrade") for _ in range(4)]
-    applied = "".join(process.communicate(timeout=60)[0] for process in started)
-    assert [process.returncode for process in started] == [0] * 4
+    done = at_once(4, lambda: flask(tmp_path, "db", "upgrade"))
+    assert [code for code, _ in done] == [0] * 4
+    applied = "".join(said for _, said in done)
     assert applied.count("Applied 001") == applied.count("Applied 002") == 1
 
 
