@@ -116,15 +116,15 @@ def test_the_key_decides_the_algorithm_and_not_the_token(make_app: MakeApp, tmp_
     ],
 )
 def test_a_key_that_cannot_sign_stops_the_start(tmp_path: Path, key: Any, why: str) -> None:
-    with pytest.raises(ConfigError, match=f"^TASKS_JWT_PRIVATE_KEY_FILE .*{why}.*$"):
+    with pytest.raises(ConfigError, match=rf"\ATASKS_JWT_PRIVATE_KEY_FILE .*{why}.*\Z"):
         Settings.load({"TASKS_JWT_PRIVATE_KEY_FILE": pem(tmp_path, key)}, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["TASKS_JWT_PRIVATE_KEY_FILE", "TASKS_JWT_KEY_FILES_PREVIOUS"])
 def test_a_file_that_holds_no_key_stops_the_start(tmp_path: Path, name: str) -> None:
     file = tmp_path / "key.pem"
-    with pytest.raises(ConfigError, match=f"^{name} .*cannot be read.*$"):
+    with pytest.raises(ConfigError, match=rf"\A{name} .*cannot be read.*\Z"):
         Settings.load({name: str(file)}, tmp_path)
     file.write_text("nonsense")
-    with pytest.raises(ConfigError, match=f"^{name} .*must be a PEM file.*$"):
+    with pytest.raises(ConfigError, match=rf"\A{name} .*must be a PEM file.*\Z"):
         Settings.load({name: str(file)}, tmp_path)

@@ -44,10 +44,8 @@ def test_no_settings_at_all_are_safe(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_refused_in_one_line_that_names_it(
     tmp_path: Path, name: str, value: str
 ) -> None:
-    with pytest.raises(ConfigError) as refusal:
+    with pytest.raises(ConfigError, match=rf"\A.*TASKS_{name}.*\Z"):
         load(tmp_path, **{name: value})
-    assert f"TASKS_{name}" in str(refusal.value)
-    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -70,10 +68,8 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["MAX_SESIONS = 5", "MAX_SESSIONS = True", "MAX_SESSIONS ="])
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "settings.cfg").write_text(text)
-    with pytest.raises(ConfigError) as refusal:
+    with pytest.raises(ConfigError, match=r"\A.*settings\.cfg.*\Z"):
         load(tmp_path)
-    assert "settings.cfg" in str(refusal.value)
-    assert "\n" not in str(refusal.value)
 
 
 def test_dotenv_is_read_and_the_real_environment_wins(

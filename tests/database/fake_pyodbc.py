@@ -12,7 +12,7 @@ class Error(Exception):
 class FakePyodbc:
     """The module, its only connection and the server behind it."""
 
-    apilevel, paramstyle, threadsafety, version = "2.0", "qmark", 1, "5.5.0"
+    paramstyle, version = "qmark", "5.5.0"
     SQL_VARCHAR, SQL_WVARCHAR, SQL_DRIVER_NAME, SQL_DRIVER_VER = 12, -9, 6, 7
     Error = DatabaseError = InterfaceError = OperationalError = ProgrammingError = (
         IntegrityError
@@ -28,7 +28,7 @@ class FakePyodbc:
         self.answers: dict[str, list[Row]] = {}  # by what the statement contains
         self.failures: dict[str, Exception] = {}  # the same; "" to refuse a connection
         self.late_failures: dict[str, Exception] = {}  # the same, in a later result
-        self.autocommit = True
+        self.autocommit: bool
         self.timeout = 0
 
     def drivers(self) -> list[str]:

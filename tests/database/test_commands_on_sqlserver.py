@@ -131,12 +131,8 @@ def test_a_backup_can_be_restored(tmp_path: Path) -> None:
     assert flask_db(tmp_path, "upgrade")[0] == 0
     assert flask_db(tmp_path, "seed")[0] == 0
     url = databases.urls[tmp_path]
-    backup, restore = (
-        code_block(PAGE, "## Backup", "sql")
-        .replace("TasksDb", str(url.database))
-        .strip()
-        .splitlines()
-    )
+    page = code_block(PAGE, "## Backup", "sql").replace("TasksDb", str(url.database))
+    backup, restore = page.splitlines()
     with closing(sqlserver.connect(url.set(database="master"), query_seconds=60)) as connection:
         for statement in (backup, f"DELETE FROM {url.database}.dbo.Task", restore):
             try:

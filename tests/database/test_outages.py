@@ -21,7 +21,7 @@ from tasks_api.database.engine import POOL_SECONDS, db
 from tests.conftest import MakeApp, Person
 from tests.database.relay import Relay
 from tests.databases import databases, needs_server
-from tests.live import PASSWORD, Live, at_once, serving, sign_up, wait_for
+from tests.live import PASSWORD, Live, serving, sign_up, wait_for
 
 pytestmark = needs_server
 
@@ -88,19 +88,6 @@ def test_a_line_that_breaks_in_a_login_costs_no_place_in_the_pool(
         assert anna.log_in().status_code == (503 if start == "COMMIT" else 200)
         assert not armed
     assert anna.log_in().status_code == 200
-
-
-def test_while_the_server_is_gone_only_one_request_waits_for_it(anna: Person, relay: Relay) -> None:
-    relay.cut()
-    assert anna.call("GET", "/api/tasks").status_code == 503
-    started = time.monotonic()
-
-    def seconds() -> float:
-        somebody = Person(anna.client.application.test_client(), access=anna.access)
-        assert somebody.call("GET", "/api/tasks").status_code == 503
-        return time.monotonic() - started
-
-    assert sorted(at_once(4, seconds))[2] < 1
 
 
 Answer = tuple[float, float, requests.Response]  # when asked, seconds, answer

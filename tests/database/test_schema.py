@@ -22,6 +22,10 @@ def scripts(folder: str) -> list[Path]:
     return sorted((ROOT / "sql" / folder).glob("00[1-9]_*.sql"))
 
 
+def source(folder: str) -> str:
+    return "".join(path.read_text() for path in scripts(folder))
+
+
 def facts(sources: Iterable[str], dialect: str) -> set[Fact]:
     """What the statements say of each table: columns, keys and indexes."""
     found: set[Fact] = set()
@@ -61,23 +65,19 @@ def names(node: exp.Expression) -> list[str]:
 
 def from_models() -> set[Fact]:
     dialect: Any = mssql.dialect()
-    made: list[Any] = [CreateTable(table) for table in metadata.tables.values()]
+    made: list[Any] = []
     for table in metadata.tables.values():
-        made += [CreateIndex(index) for index in table.indexes]
+        made += [CreateTable(table), *(CreateIndex(index) for index in table.indexes)]
     return facts([str(each.compile(dialect=dialect)) for each in made], "tsql")
 
 
 def from_sqlserver() -> set[Fact]:
-    batches: list[str] = []
-    for path in scripts("sqlserver"):
-        batches += _batches(path.read_text())
-    return facts(batches, "tsql")
+    return facts(_batches(source("sqlserver")), "tsql")
 
 
 def from_sqlite() -> set[Fact]:
     with closing(sqlite3.connect(":memory:")) as connection:
-        for path in scripts("sqlite"):
-            connection.executescript(path.read_text())
+        connection.executescript(source("sqlite"))
         made = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
         return facts([sql for (sql,) in made], "sqlite")
 

@@ -61,26 +61,14 @@ def test_logout_is_a_post_with_an_empty_object(client: FlaskClient, login: dict[
     assert client.get("/api/tasks", headers=bearer(login)).status_code == 401
 
 
-def test_who_am_i(client: FlaskClient, login: dict[str, Any]) -> None:
-    found = client.get("/api/users/info", headers=bearer(login)).get_json()
-    assert found == {
-        "email": "ng@example.com",
-        "firstName": "Nora",
-        "lastName": "Ng",
-        "creationDate": "2026-01-31T12:00:00Z",
-    }
-
-
 def test_errors_have_their_text_in_error_and_their_code_in_error_code(
     client: FlaskClient, login: dict[str, Any]
 ) -> None:
     nobody = {"email": "no@example.com", "password": "x"}
     cases = [
-        (client.post("/api/users/login", json={"email": "", "password": ""}), 400, "L01"),
         (client.post("/api/users/login", json=nobody), 401, "L02"),
         (client.post("/api/users/signup", json=SIGNUP), 422, "S02"),
         (client.post("/api/users/refresh_token", json={"RefreshToken": ""}), 400, "R01"),
-        (client.delete("/api/tasks/0", headers=bearer(login)), 400, "D01"),
         (client.delete("/api/tasks/99", headers=bearer(login)), 404, "T01"),
         (client.get("/api/tasks"), 401, "A01"),
     ]

@@ -49,12 +49,9 @@ def test_the_files_of_the_image_and_its_commands_are_enough(tmp_path: Path) -> N
     for line in re.findall(r"^COPY (?!--)(.+)$", DOCKERFILE, re.MULTILINE):
         *sources, _ = line.split()
         for name in sources:
-            kept = shutil.ignore_patterns("__pycache__")
-            source, target = ROOT / name, image / name
+            target = image / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, target, ignore=kept) if source.is_dir() else shutil.copy(
-                source, target
-            )
+            subprocess.run(["cp", "-r", ROOT / name, target], check=True)
             assert f"!{name}" in (ROOT / ".dockerignore").read_text().splitlines()
     settings = environment(instance) | {"PYTHONPATH": str(image), "PYTHONDONTWRITEBYTECODE": "1"}
     settings["PATH"] = f"{Path(sys.executable).parent}:{settings['PATH']}"
@@ -92,12 +89,11 @@ def test_nothing_runs_with_more_rights_than_it_needs() -> None:
 @pytest.mark.parametrize("profile", ["sqlite", "sqlserver", "replicas"])
 def test_a_profile_has_what_it_depends_on(profile: str) -> None:
     services = {name: it for name, it in COMPOSE["services"].items() if profile in it["profiles"]}
+    published: list[str] = []
     for service in services.values():
-        assert set(service.get("depends_on", {})) <= set(services)
-    published = [
-        port for service in services.values() for port in service.get("ports", []) if PORT in port
-    ]
-    assert len(published) == 1
+        assert service.get("depends_on", {}).keys() <= services.keys()
+        published += service.get("ports", [])
+    assert len([port for port in published if PORT in port]) == 1
 
 
 @pytest.mark.parametrize("name", ["upgrade", "service-on-sqlserver", "replica-1", "replica-2"])
