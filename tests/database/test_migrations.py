@@ -22,13 +22,6 @@ from tests.live import at_once, flask
 
 
 @embedded_only
-def test_the_database_is_its_owners_alone(app: Flask, anna: Person, tmp_path: Path) -> None:
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "instance").iterdir()}
-    assert {"tasks.db", "tasks.db-wal", "jwt_secret_key", "refresh_token_key"} <= set(modes)
-    assert set(modes.values()) == {0o600}
-
-
-@embedded_only
 def test_another_process_leaves_the_service_its_database(
     app: Flask, anna: Person, tmp_path: Path
 ) -> None:

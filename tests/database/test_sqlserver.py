@@ -21,6 +21,17 @@ from tests.database.fake_pyodbc import Error, FakePyodbc
 SAME = "mssql+pyodbc://tasks:secret@db.example.com:1433/TasksDb"
 
 
+def at(address: str) -> Settings:
+    return Settings.load(
+        {
+            "TASKS_DATABASE_URL": address,
+            "TASKS_JWT_SECRET_KEY": "k" * 32,
+            "TASKS_REFRESH_TOKEN_KEY": "k" * 32,
+        },
+        Path("/nowhere"),
+    )
+
+
 def test_the_address_in_the_originals_appsettings_is_understood() -> None:
     url = read_database_url(
         "Server=Home\\SQLEXPRESS;Database=TasksDb;Trusted_Connection=True;TrustServerCertificate=True;"
@@ -117,9 +128,8 @@ def driver_manager(text: str) -> Error:
         (failure("Something new", 1), "the database does not answer: Something new"),
     ],
 )
-def test_what_is_wrong_is_explained_in_one_line(tmp_path: Path, error: Error, advice: str) -> None:
-    address = "mssql://tasks:hidden@db:1433/T?driver=X"
-    explained = check.explain(error, Settings.load({"TASKS_DATABASE_URL": address}, tmp_path))
+def test_what_is_wrong_is_explained_in_one_line(error: Error, advice: str) -> None:
+    explained = check.explain(error, at("mssql://tasks:hidden@db:1433/T?driver=X"))
     assert advice in explained
     assert "\n" not in explained
     assert "hidden" not in explained
@@ -128,18 +138,17 @@ def test_what_is_wrong_is_explained_in_one_line(tmp_path: Path, error: Error, ad
 def test_a_driver_that_lacks_a_library_is_explained(tmp_path: Path) -> None:
     driver = tmp_path / "libmsodbcsql.so"
     driver.write_bytes(b"")
-    settings = Settings.load({"TASKS_DATABASE_URL": f"mssql://u:p@db/T?driver={driver}"}, tmp_path)
+    settings = at(f"mssql://u:p@db/T?driver={driver}")
     error = driver_manager(f"Can't open lib '{driver}' : file not found")
     assert "lacks a system library" in check.explain(error, settings)
 
 
 def test_without_unixodbc_the_start_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyodbc", None)
-    settings = Settings.load({"TASKS_DATABASE_URL": SAME}, tmp_path)
     with pytest.raises(ConfigError, match=r"TASKS_DATABASE_URL.*apt-get install unixodbc"):
-        create_app(settings)
+        create_app(at(SAME))
 
 
 def test_while_the_server_is_away_one_thread_tries_and_the_rest_are_told(
@@ -172,8 +181,8 @@ def test_while_the_server_is_away_one_thread_tries_and_the_rest_are_told(
 
 
 @pytest.fixture
-def app(server: FakePyodbc, tmp_path: Path) -> Flask:
-    return create_app(Settings.load({"TASKS_DATABASE_URL": SAME}, tmp_path))
+def app(server: FakePyodbc) -> Flask:
+    return create_app(at(SAME))
 
 
 def db_command(app: Flask, name: str) -> tuple[int, str]:
@@ -209,11 +218,8 @@ def test_check_says_how_the_server_is(app: Flask, server: FakePyodbc) -> None:
     ("query", "said"),
     [("?encrypt=no", "off, unless the server"), ("?TrustServerCertificate=true", "is not checked")],
 )
-def test_check_says_what_protects_the_line(
-    server: FakePyodbc, tmp_path: Path, query: str, said: str
-) -> None:
-    app = create_app(Settings.load({"TASKS_DATABASE_URL": SAME + query}, tmp_path))
-    assert said in db_command(app, "check")[1]
+def test_check_says_what_protects_the_line(server: FakePyodbc, query: str, said: str) -> None:
+    assert said in db_command(create_app(at(SAME + query)), "check")[1]
 
 
 def test_the_service_starts_without_its_server_and_is_not_ready(
@@ -232,11 +238,9 @@ def test_the_service_starts_without_its_server_and_is_not_ready(
     assert client.get("/health/ready").status_code == 200
 
 
-def test_create_makes_a_database_of_any_name(server: FakePyodbc, tmp_path: Path) -> None:
+def test_create_makes_a_database_of_any_name(server: FakePyodbc) -> None:
     server.failures["ALTER DATABASE"] = failure("Not here", 5069)
-    app = create_app(
-        Settings.load({"TASKS_DATABASE_URL": SAME.replace("TasksDb", "It's%20[my]")}, tmp_path)
-    )
+    app = create_app(at(SAME.replace("TasksDb", "It's%20[my]")))
     assert db_command(app, "create") == (
         0,
         "The database It's [my] is there.\n"
