@@ -16,7 +16,7 @@ from urllib3 import HTTPConnectionPool
 from examples.client import REFRESH, ApiError, Client, SignedOut
 from tasks_api.auth.refresh_tokens import decode
 from tasks_api.config import ROOT
-from tests.live import PASSWORD, Live, new_user
+from tests.live import PASSWORD, Live, at_once, new_user
 
 
 @pytest.fixture
@@ -43,25 +43,32 @@ def test_it_is_short() -> None:
     assert len((ROOT / "examples" / "client.py").read_text().splitlines()) <= 100
 
 
-def test_threads_share_one_refresh(client: Client) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda _: client.call("GET", "/api/tasks"), range(8))) == [[]] * 8
-    assert counter(client) == 1
+@pytest.fixture
+def sent(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """What the client sends: path, access token, and what was stored by then."""
+    seen: list[tuple[str, str, str]] = []
+    send = Client._send
+
+    def watched(
+        self: Client, method: str, path: str, body: object = None, access: str = ""
+    ) -> requests.Response:
+        seen.append((path, access, client.store.read_text()))
+        return send(self, method, path, body, access)
+
+    monkeypatch.setattr(Client, "_send", watched)
+    return seen
+
+
+def test_threads_share_one_refresh(client: Client, sent: list[tuple[str, str, str]]) -> None:
+    assert at_once(8, lambda: client.call("GET", "/api/tasks")) == [[]] * 8
+    assert [path for path, _, _ in sent].count(REFRESH) == 1
 
 
 def test_the_new_pair_is_stored_before_it_is_used(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: Client, sent: list[tuple[str, str, str]]
 ) -> None:
-    used: list[tuple[str, str]] = []
-    send: Any = Client._send
-
-    def watched(*arguments: Any) -> Any:
-        used.append((arguments[-1], client.store.read_text()))
-        return send(*arguments)
-
-    monkeypatch.setattr(Client, "_send", watched)
     client.call("GET", "/api/tasks")
-    access, stored = used[-1]
+    _, access, stored = sent[-1]
     assert json.loads(stored)["accessToken"] == access
     assert stat.S_IMODE(client.store.stat().st_mode) == 0o600
     another = Client(client.url, client.store)  # another process goes on from there
