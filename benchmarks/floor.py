@@ -119,7 +119,8 @@ def log_in(environ: dict[str, Any]) -> Any:
     session, salt = uuid.uuid4(), tokens.new_salt()
     token = KEYRING.make(session, 0, salt)
     moment = datetime.now(UTC).replace(tzinfo=None)
-    statement = "INSERT INTO RefreshToken (UserId, TokenHash, TokenSalt, TS, ExpiryDate, SessionId) VALUES (?, ?, ?, ?, ?, ?)"
+    columns = "UserId, TokenHash, TokenSalt, TS, ExpiryDate, SessionId"
+    statement = f"INSERT INTO RefreshToken ({columns}) VALUES (?, ?, ?, ?, ?, ?)"
     row = (
         user,
         tokens.token_hash(token, salt),

@@ -26,7 +26,6 @@ from sqlalchemy import event
 
 from tasks_api import create_service
 from tasks_api.config import Settings
-from tasks_api.config.database_url import read_database_url
 from tasks_api.database import sqlserver
 from tasks_api.database.engine import db
 from tests.conftest import Person
@@ -161,16 +160,18 @@ class Loop:
 
 def statements_and_round_trips(databases: Databases, folder: Path) -> dict[str, list[str]]:
     """Print them for each route, and return the statements."""
-    url = read_database_url(databases.settings(folder)["TASKS_DATABASE_URL"])
-    with Relay(url.host or "", url.port or 1433) as relay:
-        way = url.set(host="127.0.0.1", port=relay.port).update_query_dict({"encrypt": "no"})
+    databases.settings(folder)
+    with Relay(databases.at()["server"]) as relay:
+        way = databases.made[folder] | {"server": relay.server, "encrypt": "no"}
         environ = FAST | {
             "TASKS_UPGRADE_ON_START": "true",
             "TASKS_LOG_LEVEL": "ERROR",
             "TASKS_MAX_SESSIONS": "2",
         }
         app = create_service(
-            Settings.load(environ | {"TASKS_DATABASE_URL": way.render_as_string(False)}, folder)
+            Settings.load(
+                environ | {"TASKS_DATABASE_URL": sqlserver.connection_string(way)}, folder
+            )
         )
         said: list[str] = []
         with app.app_context():
@@ -235,11 +236,13 @@ def main(seconds: float) -> None:
             name.removeprefix("TASKS_"): value for name, value in databases.settings(folder).items()
         }
         live = stack.enter_context(
-            serving(folder, WORKERS=str(os.cpu_count()), LOG_LEVEL="WARNING", **settings)
+            serving(folder, workers=os.cpu_count() or 1, LOG_LEVEL="WARNING", **settings)
         )
         people = [Caller(live.url, f"bench{n}@example.com") for n in range(CLIENTS)]
-        url = read_database_url(settings["DATABASE_URL"])
-        loops = [Loop(url, statements, f"bench{n}@example.com") for n in range(CLIENTS)]
+        loops = [
+            Loop(databases.made[folder], statements, f"bench{n}@example.com")
+            for n in range(CLIENTS)
+        ]
         for loop in loops:
             stack.callback(loop.connection.close)
         print(

@@ -5,9 +5,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy.engine import URL
 
-from tasks_api.config.database_url import read_database_url
+from tasks_api.config.database_url import Keywords, read_database_url
 from tasks_api.database import migrations, sqlserver
 
 TABLES = ("RefreshToken", "Task", "[User]", "SchemaVersion")
@@ -23,42 +22,45 @@ class Databases:
     shared = Path("shared")
 
     def __init__(self) -> None:
-        self.urls: dict[Path, URL] = {}
+        self.made: dict[Path, Keywords] = {}
+
+    def at(self, **changes: str) -> Keywords:
+        """The server's address, changed."""
+        keywords = read_database_url(self.server)
+        assert isinstance(keywords, dict)
+        return keywords | changes
 
     def settings(self, instance: Path) -> dict[str, str]:
         """The settings with which a service whose instance folder this is has a database of its own."""
         if not self.server:
             return {}
-        url = self.urls.get(instance) or self.create(instance)
-        return {
-            "TASKS_DATABASE_URL": url.render_as_string(hide_password=False),
-            "TASKS_UPGRADE_ON_START": "true",
-        }
+        keywords = self.made.get(instance) or self.create(instance)
+        url = sqlserver.connection_string(keywords)
+        return {"TASKS_DATABASE_URL": url, "TASKS_UPGRADE_ON_START": "true"}
 
-    def create(self, instance: Path) -> URL:
-        url = read_database_url(self.server).set(
-            database=f"TasksTest_{os.getpid()}_{len(self.urls)}"
-        )
-        self.urls[instance] = url
-        migrations.create(url)
-        return url
+    def create(self, instance: Path) -> Keywords:
+        keywords = self.at(database=f"TasksTest_{os.getpid()}_{len(self.made)}")
+        self.made[instance] = keywords
+        migrations.create(keywords)
+        return keywords
 
     def execute(self, instance: Path, *statements: str) -> None:
-        with closing(sqlserver.connect(self.urls[instance])) as connection:
+        with closing(sqlserver.connect(self.made[instance])) as connection:
             for statement in statements:
-                connection.execute(statement)
+                cursor = connection.execute(statement)
+                while cursor.nextset():  # an error can come in a later result
+                    pass
 
     def drop_all(self) -> None:
-        for url in self.urls.values():
-            with (
-                closing(sqlserver.connect(url.set(database="master"))) as connection,
-                suppress(Exception),
-            ):
+        for keywords in self.made.values():
+            name = keywords["database"]
+            with closing(sqlserver.connect(self.at(database="master"))) as connection:
                 with suppress(Exception):  # a test that failed may have left connections open
                     connection.execute(
-                        f"ALTER DATABASE {url.database} SET SINGLE_USER WITH ROLLBACK IMMEDIATE"
+                        f"ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE"
                     )
-                connection.execute(f"DROP DATABASE {url.database}")
+                with suppress(Exception):
+                    connection.execute(f"DROP DATABASE {name}")
 
 
 databases = Databases()

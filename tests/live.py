@@ -6,22 +6,25 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
 from tasks_api.config import ROOT
 from tests.databases import databases
 
+T = TypeVar("T")
 PASSWORD = "correct horse battery"
 FAST = {"TASKS_PASSWORD_ITERATIONS": "100000", "TASKS_RATELIMIT_ENABLED": "false"}
-GUNICORN = (str(Path(sys.executable).with_name("gunicorn")),)
+GUNICORN = str(Path(sys.executable).with_name("gunicorn"))
 
 
 @dataclass
@@ -32,13 +35,19 @@ class Live:
     process: subprocess.Popen[bytes]
     instance: Path
 
-    def post(self, path: str, body: object, token: str | None = None) -> requests.Response:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return requests.post(self.url + path, json=body, headers=headers, timeout=30)
+    def post(self, path: str, body: object, token: str = "") -> requests.Response:
+        return requests.post(self.url + path, json=body, headers=bearer(token), timeout=30)
 
-    def get(self, path: str, token: str | None = None) -> requests.Response:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return requests.get(self.url + path, headers=headers, timeout=30)
+    def get(self, path: str, token: str = "") -> requests.Response:
+        return requests.get(self.url + path, headers=bearer(token), timeout=30)
+
+    def refresh(self, tokens: dict[str, Any]) -> requests.Response:
+        body = {"refreshToken": tokens["refreshToken"]}
+        return self.post("/api/users/refresh_token", body)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def free_port() -> int:
@@ -69,7 +78,7 @@ def serving(
     """Serve under gunicorn, as ``make run`` does; ``options`` are gunicorn's, ``output`` is where it writes."""
     port = free_port()
     process = subprocess.Popen(
-        [*GUNICORN, *options, "--bind", f"127.0.0.1:{port}", application],
+        [GUNICORN, *options, "--bind", f"127.0.0.1:{port}", application],
         cwd=ROOT,
         env=environment(instance, **settings) | {"WEB_CONCURRENCY": str(workers)},
         stdout=output,
@@ -85,15 +94,22 @@ def serving(
 
 
 def wait_until_up(live: Live) -> None:
-    for _ in range(600):
+    def is_up() -> bool:
         try:
-            if live.get("/health/live").status_code < 500:
-                return
+            return live.get("/health/live").status_code < 500
         except requests.ConnectionError:
-            if live.process.poll() is not None:
-                break
+            assert live.process.poll() is None, "gunicorn did not start"
+            return False
+
+    wait_for(is_up)
+
+
+def wait_for(question: Callable[[], T]) -> T:
+    for _ in range(1200):
+        if answer := question():
+            return answer
         time.sleep(0.05)
-    raise AssertionError("gunicorn did not start")
+    raise AssertionError("it did not happen")
 
 
 def log_in(live: Live, email: str) -> dict[str, Any]:
@@ -102,42 +118,64 @@ def log_in(live: Live, email: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def new_user(live: Live, email: str) -> dict[str, Any]:
-    """Sign somebody up and in; the answer's tokens."""
+def sign_up(live: Live, email: str) -> requests.Response:
     names = {"firstName": "Anna", "lastName": "A"}
     body = {"email": email, "password": PASSWORD, "confirmPassword": PASSWORD} | names
-    assert live.post("/api/users/signup", body).status_code == 201
+    return live.post("/api/users/signup", body)
+
+
+def new_user(live: Live, email: str) -> dict[str, Any]:
+    """Sign somebody up and in; the answer's tokens."""
+    assert sign_up(live, email).status_code == 201
     return log_in(live, email)
 
 
-def at_once(count: int, action: Callable[[], requests.Response]) -> list[requests.Response]:
+def at_once(count: int, action: Callable[[], T]) -> list[T]:
     with ThreadPoolExecutor(count) as pool:
         return [future.result() for future in [pool.submit(action) for _ in range(count)]]
 
 
+@contextmanager
+def working(count: int, action: Callable[[], requests.Response]) -> Iterator[Counter[int]]:
+    """People who do the same over and over, and how often each status has come of it."""
+    seen: Counter[int] = Counter()
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            seen[action().status_code] += 1
+
+    with ThreadPoolExecutor(count) as pool:
+        people = [pool.submit(work) for _ in range(count)]
+        try:
+            yield seen
+        finally:
+            over.set()
+        for person in people:
+            person.result()
+
+
 def workers_of(live: Live) -> list[int]:
-    parent = live.process.pid
+    return children(live.process.pid)
+
+
+def children(parent: int) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-
-
-def run_flask(instance: Path, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
-    """An operator's command, begun."""
-    pipe: Any = subprocess.PIPE
-    return subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "tasks_api", *arguments],
-        cwd=ROOT,
-        env=environment(instance, **settings),
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-    )
 
 
 def flask(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
     """The exit status and the output of an operator's command."""
-    process = run_flask(instance, *arguments, **settings)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out + err
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "tasks_api", *arguments],
+        cwd=ROOT,
+        env=environment(instance, **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout
 
 
 def code_block(page: str, heading: str, language: str = "sh") -> str:

@@ -1,5 +1,6 @@
 """Keys of access tokens: each algorithm, rotation, and what others need to verify."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from flask.testing import FlaskClient
 
 from tasks_api.config import ConfigError, Settings
 from tests.conftest import MakeApp, Person, problem
@@ -24,31 +24,23 @@ KINDS: dict[str, Any] = {
 }
 
 
-def pem(folder: Path, name: str, key: Any, *, public: bool = False) -> str:
-    path = folder / f"{name}.pem"
-    if public:
-        path.write_bytes(
-            key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        )
-    else:
-        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return str(path)
-
-
-def moved(person: Person, client: FlaskClient) -> Person:
-    """The same person at a service that was started again with other keys."""
-    return Person(
-        client, person.email, person.password, person.access, person.refresh, person.user_id
+def pem(folder: Path, key: Any) -> str:
+    """The path of a private or public key in a file."""
+    text = (
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        if hasattr(key, "private_bytes")
+        else key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
+    path = folder / f"{hash(text)}.pem"
+    path.write_bytes(text)
+    return str(path)
 
 
 @pytest.mark.parametrize("algorithm", KINDS)
 def test_another_service_verifies_a_token_with_the_published_key(
     make_app: MakeApp, tmp_path: Path, algorithm: str
 ) -> None:
-    anna = Person(
-        make_app(JWT_PRIVATE_KEY_FILE=pem(tmp_path, "key", KINDS[algorithm]())).test_client()
-    )
+    anna = Person(make_app(JWT_PRIVATE_KEY_FILE=pem(tmp_path, KINDS[algorithm]())).test_client())
     anna.sign_up()
     anna.log_in()
     assert anna.is_in()
@@ -71,7 +63,7 @@ def test_with_a_secret_nothing_is_published(anna: Person) -> None:
 def test_keys_change_in_three_steps_and_nobody_notices(make_app: MakeApp, tmp_path: Path) -> None:
     old = {"JWT_SECRET_KEY": "o" * 32}
     key = ec.generate_private_key(ec.SECP256R1())
-    private, public = pem(tmp_path, "new", key), pem(tmp_path, "public", key, public=True)
+    private, public = pem(tmp_path, key), pem(tmp_path, key.public_key())
     before = Person(make_app(**old).test_client())
     before.sign_up()
     before.log_in()
@@ -80,22 +72,23 @@ def test_keys_change_in_three_steps_and_nobody_notices(make_app: MakeApp, tmp_pa
     after = make_app(
         JWT_PRIVATE_KEY_FILE=private, JWT_SECRET_KEY_PREVIOUS=old["JWT_SECRET_KEY"]
     ).test_client()
-    middle = moved(before, after)
+    middle = replace(before, client=after)
     assert middle.is_in()
     middle.log_in()
     assert middle.is_in()
-    assert moved(middle, announced).is_in()
+    assert replace(middle, client=announced).is_in()
     last = make_app(JWT_PRIVATE_KEY_FILE=private).test_client()
-    assert moved(middle, last).is_in()
-    problem(moved(before, last).call("GET", "/api/tasks"), 401, "A03")
-    assert moved(before, last).refreshed().status_code == 200  # the session never ended
+    assert replace(middle, client=last).is_in()
+    before.client = last
+    problem(before.call("GET", "/api/tasks"), 401, "A03")
+    assert before.refreshed().status_code == 200  # the session never ended
 
 
 def test_the_key_decides_the_algorithm_and_not_the_token(make_app: MakeApp, tmp_path: Path) -> None:
     """The classic confusion: a token signed with the public key's text as if it were a secret."""
     key = rsa.generate_private_key(65537, 2048)
     settings = {
-        "JWT_PRIVATE_KEY_FILE": pem(tmp_path, "key", key),
+        "JWT_PRIVATE_KEY_FILE": pem(tmp_path, key),
         "JWT_SECRET_KEY_PREVIOUS": "p" * 32,
     }
     anna = Person(make_app(**settings).test_client())
@@ -103,39 +96,35 @@ def test_the_key_decides_the_algorithm_and_not_the_token(make_app: MakeApp, tmp_
     anna.log_in()
     claims = jwt.decode(anna.access, options={"verify_signature": False})
     header = jwt.get_unverified_header(anna.access)
-    public = Path(pem(tmp_path, "public", key, public=True)).read_bytes()
+    public = Path(pem(tmp_path, key.public_key())).read_bytes()
     hmac: Any = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
     hmac.prepare_key = lambda secret: secret  # PyJWT itself refuses to sign so
     forger = jwt.PyJWS(algorithms=[])
     forger.register_algorithm("HS256", hmac)
     payload = jwt.PyJWT()._encode_payload(claims)
-    for secret, kid in ((public, header["kid"]), (b"p" * 32, header["kid"])):
-        forged = forger.encode(payload, secret, "HS256", headers={"kid": kid})
-        anna.access = forged
+    for secret in (public, b"p" * 32):
+        anna.access = forger.encode(payload, secret, "HS256", headers={"kid": header["kid"]})
         problem(anna.call("GET", "/api/tasks"), 401, "A03")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "why"),
+    ("key", "why"),
     [
-        ("JWT_PRIVATE_KEY_FILE", None, "cannot be read"),
-        ("JWT_PRIVATE_KEY_FILE", "nonsense", "must be a PEM file"),
-        ("JWT_PRIVATE_KEY_FILE", rsa.generate_private_key(65537, 1024), "2048"),
-        ("JWT_PRIVATE_KEY_FILE", ec.generate_private_key(ec.SECP384R1()), "EC P-256"),
-        ("JWT_PRIVATE_KEY_FILE", "public", "private key"),
-        ("JWT_KEY_FILES_PREVIOUS", "nonsense", "must be a PEM file"),
+        (rsa.generate_private_key(65537, 1024), "2048"),
+        (ec.generate_private_key(ec.SECP384R1()), "EC P-256"),
+        (KINDS["EdDSA"]().public_key(), "private key"),
     ],
 )
-def test_a_file_that_cannot_be_used_stops_the_start(
-    tmp_path: Path, name: str, content: Any, why: str
-) -> None:
-    path = tmp_path / "key.pem"
-    if content == "public":
-        path = Path(pem(tmp_path, "key", ed25519.Ed25519PrivateKey.generate(), public=True))
-    elif isinstance(content, str):
-        path.write_text(content)
-    elif content is not None:
-        pem(tmp_path, "key", content)
-    with pytest.raises(ConfigError, match=f"TASKS_{name} .*{why}") as refusal:
-        Settings.load({f"TASKS_{name}": str(path)}, tmp_path)
-    assert "\n" not in str(refusal.value)
+def test_a_key_that_cannot_sign_stops_the_start(tmp_path: Path, key: Any, why: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\ATASKS_JWT_PRIVATE_KEY_FILE .*{why}.*\Z"):
+        Settings.load({"TASKS_JWT_PRIVATE_KEY_FILE": pem(tmp_path, key)}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["TASKS_JWT_PRIVATE_KEY_FILE", "TASKS_JWT_KEY_FILES_PREVIOUS"])
+def test_a_file_that_holds_no_key_stops_the_start(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "key.pem"
+    with pytest.raises(ConfigError, match=rf"\A{name} .*cannot be read.*\Z"):
+        Settings.load({name: str(file)}, tmp_path)
+    file.write_text("nonsense")
+    with pytest.raises(ConfigError, match=rf"\A{name} .*must be a PEM file.*\Z"):
+        Settings.load({name: str(file)}, tmp_path)

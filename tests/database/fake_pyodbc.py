@@ -12,7 +12,7 @@ class Error(Exception):
 class FakePyodbc:
     """The module, its only connection and the server behind it."""
 
-    apilevel, paramstyle, threadsafety, version = "2.0", "qmark", 1, "5.5.0"
+    paramstyle, version = "qmark", "5.5.0"
     SQL_VARCHAR, SQL_WVARCHAR, SQL_DRIVER_NAME, SQL_DRIVER_VER = 12, -9, 6, 7
     Error = DatabaseError = InterfaceError = OperationalError = ProgrammingError = (
         IntegrityError
@@ -20,21 +20,19 @@ class FakePyodbc:
 
     def __init__(self) -> None:
         self.Cursor = Cursor
+        self.installed = ["ODBC Driver 18 for SQL Server"]
         self.pooling = True
         self.connected: list[str] = []  # connection strings
         self.executed: list[str] = []  # statements
         self.sizes: list[Any] = []  # of parameters
         self.answers: dict[str, list[Row]] = {}  # by what the statement contains
-        self.failures: dict[
-            str, Exception
-        ] = {}  # by what the statement contains, "" to refuse a connection
+        self.failures: dict[str, Exception] = {}  # the same; "" to refuse a connection
         self.late_failures: dict[str, Exception] = {}  # the same, in a later result
-        self.autocommit = True
+        self.autocommit: bool
         self.timeout = 0
 
-    @staticmethod
-    def drivers() -> list[str]:
-        return ["ODBC Driver 18 for SQL Server"]
+    def drivers(self) -> list[str]:
+        return self.installed
 
     def connect(self, text: str, **_options: Any) -> "FakePyodbc":
         self.connected.append(text)

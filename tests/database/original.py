@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.live import PASSWORD
 
+NOON = "2026-01-01T12:00:00"
+
 
 class Original:
     """What it does to the rows of one user at a time."""
@@ -25,24 +27,15 @@ class Original:
 
     @staticmethod
     def hash(secret: str, salt: str) -> str:
-        return b64encode(
-            pbkdf2_hmac("sha256", secret.encode(), b64decode(salt), 100_000, 32)
-        ).decode()
+        key = pbkdf2_hmac("sha256", secret.encode(), b64decode(salt), 100_000, 32)
+        return b64encode(key).decode()
 
     def sign_up(self, email: str) -> None:
         salt = b64encode(b"s" * 32).decode()
         self.rows(
             "SET NOCOUNT ON;\nINSERT INTO [User] ([Active], [Email], [FirstName], [LastName], [Password],"
             " [PasswordSalt], [TS])\nOUTPUT INSERTED.[Id]\nVALUES (?, ?, ?, ?, ?, ?, ?);",
-            *(
-                True,
-                email,
-                "Olle",
-                "Original",
-                self.hash(PASSWORD, salt),
-                salt,
-                "2026-01-01T12:00:00",
-            ),
+            *(True, email, "Olle", "Original", self.hash(PASSWORD, salt), salt, NOON),
         )
 
     def log_in(self, email: str, token: str) -> bool:
@@ -74,9 +67,8 @@ class Original:
 
     def accepts(self, user_id: int, token: str) -> bool:
         row = self.first_token(user_id)
-        return bool(
-            row and row.TokenHash == self.hash(token, row.TokenSalt) and row.ExpiryDate > _now()
-        )
+        is_known = row and row.TokenHash == self.hash(token, row.TokenSalt)
+        return bool(is_known and row.ExpiryDate > _now())
 
     def log_out(self, user_id: int) -> None:
         if row := self.first_token(user_id):
@@ -94,7 +86,7 @@ class Original:
         self.rows(
             "SET NOCOUNT ON;\nINSERT INTO [Task] ([IsCompleted], [Name], [TS], [UserId])\nVALUES (?, ?, ?, ?);\n"
             "SELECT [Id]\nFROM [Task]\nWHERE @@ROWCOUNT = 1 AND [Id] = scope_identity();",
-            *(False, name, "2026-01-01T12:00:00", user_id),
+            *(False, name, NOON, user_id),
         )
 
 

@@ -3,33 +3,31 @@
 import contextlib
 import socket
 import threading
-from types import TracebackType
+from collections.abc import Callable
+
+
+def begin(action: Callable[..., None], *arguments: object) -> None:
+    threading.Thread(target=action, args=arguments, daemon=True).start()
 
 
 class Relay:
     """Passes TCP connections on from a port of its own on loopback."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.target = (host, port)
+    def __init__(self, server: str) -> None:
+        host, _, port = server.removeprefix("tcp:").partition(",")
+        self.target = (host, int(port or 1433))
         self.flowing = threading.Event()
         self.flowing.set()
-        self.sent: list[
-            bytes
-        ] = []  # what clients have sent, a piece for each time that they waited for an answer
+        # What clients have sent, a piece for each time that they waited for an answer.
+        self.sent: list[bytes] = []
         self._sockets: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        self.port = 0
+        self._listen()
 
     def __enter__(self) -> "Relay":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.cut()
 
     def cut(self) -> None:
@@ -54,8 +52,13 @@ class Relay:
         """All is well again, on the same port."""
         self.flowing.set()
         if self._listener.fileno() == -1:
-            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
-            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+            self._listen()
+
+    def _listen(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
+        self.port = int(self._listener.getsockname()[1])
+        self.server = f"127.0.0.1,{self.port}"
+        begin(self._accept, self._listener)
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -65,10 +68,8 @@ class Relay:
             except OSError:
                 return
             self._sockets |= {client, server}
-            threading.Thread(
-                target=self._pump, args=(client, server, self.sent), daemon=True
-            ).start()
-            threading.Thread(target=self._pump, args=(server, client, []), daemon=True).start()
+            begin(self._pump, client, server, self.sent)
+            begin(self._pump, server, client, [])
 
     def _pump(self, source: socket.socket, sink: socket.socket, seen: list[bytes]) -> None:
         source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -2,107 +2,92 @@
 
 import json
 import stat
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
 
 from examples.client import REFRESH, ApiError, Client, SignedOut
 from tasks_api.auth.refresh_tokens import decode
 from tasks_api.config import ROOT
-from tests.live import PASSWORD, Live, new_user, serving
-
-
-@pytest.fixture(scope="module")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A service whose access tokens live for two seconds."""
-    with serving(tmp_path_factory.mktemp("hasty"), workers=2, ACCESS_TOKEN_SECONDS="2") as live:
-        yield live
+from tests.live import PASSWORD, Live, at_once, new_user
 
 
 @pytest.fixture
-def client(hasty: Live, tmp_path: Path, request: pytest.FixtureRequest) -> Client:
+def client(live: Live, tmp_path: Path, request: pytest.FixtureRequest) -> Client:
+    """Somebody who is logged in, and whose access token has run out."""
     email = f"{abs(hash(request.node.name))}@example.com"
-    new_user(hasty, email)
-    client = Client(hasty.url, tmp_path / "tokens.json")
+    new_user(live, email)
+    client = Client(live.url, tmp_path / "tokens.json")
     client.log_in(email, PASSWORD)
-    return client
+    tokens = json.loads(client.store.read_text())
+    key = (live.instance / "jwt_secret_key").read_text()
+    claims = jwt.decode(tokens["accessToken"], options={"verify_signature": False})
+    headers = jwt.get_unverified_header(tokens["accessToken"])
+    tokens["accessToken"] = jwt.encode(claims | {"exp": claims["iat"]}, key, headers=headers)
+    client.store.write_text(json.dumps(tokens))
+    return Client(live.url, client.store)
 
 
 def counter(client: Client) -> int:
     return decode(json.loads(client.store.read_text())["refreshToken"]).counter
 
 
-def expire(client: Client) -> None:
-    """Wait until the access token has run out; logged-in calls would refresh it."""
-    access = json.loads(client.store.read_text())["accessToken"]
-    headers = {"Authorization": f"Bearer {access}"}
-    while requests.get(f"{client.url}/api/tasks", headers=headers, timeout=5).status_code == 200:
-        pass
-
-
 def test_it_is_short() -> None:
     assert len((ROOT / "examples" / "client.py").read_text().splitlines()) <= 100
 
 
-def test_threads_share_one_refresh(client: Client) -> None:
-    expire(client)
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda _: client.call("GET", "/api/tasks"), range(8))) == [[]] * 8
-    assert counter(client) == 1
-
-
-def test_the_new_pair_is_stored_before_it_is_used(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expire(client)
-    used: list[tuple[str, str]] = []
+@pytest.fixture
+def sent(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """What the client sends: path, access token, and what was stored by then."""
+    seen: list[tuple[str, str, str]] = []
     send = Client._send
 
     def watched(
         self: Client, method: str, path: str, body: object = None, access: str = ""
     ) -> requests.Response:
-        used.append((access, client.store.read_text()))
+        seen.append((path, access, client.store.read_text()))
         return send(self, method, path, body, access)
 
     monkeypatch.setattr(Client, "_send", watched)
+    return seen
+
+
+def test_threads_share_one_refresh(client: Client, sent: list[tuple[str, str, str]]) -> None:
+    assert at_once(8, lambda: client.call("GET", "/api/tasks")) == [[]] * 8
+    assert [path for path, _, _ in sent].count(REFRESH) == 1
+
+
+def test_the_new_pair_is_stored_before_it_is_used(
+    client: Client, sent: list[tuple[str, str, str]]
+) -> None:
     client.call("GET", "/api/tasks")
-    access, stored = used[-1]
+    _, access, stored = sent[-1]
     assert json.loads(stored)["accessToken"] == access
     assert stat.S_IMODE(client.store.stat().st_mode) == 0o600
-    assert (
-        Client(client.url, client.store).call("GET", "/api/tasks") == []
-    )  # another process goes on from there
+    another = Client(client.url, client.store)  # another process goes on from there
+    assert another.call("GET", "/api/tasks") == []
+    assert counter(client) == 1
 
 
 def test_a_lost_answer_is_asked_for_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    expire(client)
-    from urllib3.connection import HTTPConnection
+    lost: list[object] = []
+    ask: Any = HTTPConnectionPool._make_request
 
-    lost: list[str] = []
-    answer = HTTPConnection.getresponse
-
-    def losing(self: Any) -> Any:
-        response = answer(self)
-        if not lost and self.asked.endswith(REFRESH):
-            lost.append(self.asked)
-            response.close()
+    def losing(pool: Any, connection: Any, method: str, url: str, **options: Any) -> Any:
+        answer = ask(pool, connection, method, url, **options)
+        if url == REFRESH and not lost:
+            lost.append(answer)
             raise ConnectionResetError("the answer is lost")
-        return response
+        return answer
 
-    request = HTTPConnection.request
-
-    def asking(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> None:
-        self.asked = url
-        request(self, method, url, *args, **kwargs)
-
-    monkeypatch.setattr(HTTPConnection, "getresponse", losing)
-    monkeypatch.setattr(HTTPConnection, "request", asking)
+    monkeypatch.setattr(HTTPConnectionPool, "_make_request", losing)
     assert client.call("GET", "/api/tasks") == []
     assert lost
     assert counter(client) == 1
@@ -133,7 +118,6 @@ def test_only_a_refresh_is_repeated_by_itself(client: Client) -> None:
 
 
 def test_an_outage_signs_nobody_out(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    expire(client)
     monkeypatch.setattr(client, "url", "http://127.0.0.1:9")
     with pytest.raises(requests.ConnectionError):
         client.call("GET", "/api/tasks")
@@ -143,20 +127,18 @@ def test_an_outage_signs_nobody_out(client: Client, monkeypatch: pytest.MonkeyPa
     assert client.call("GET", "/api/tasks") == []
 
 
-def test_nobody_logs_out_or_in_while_a_refresh_is_under_way(
+def test_nobody_logs_out_while_a_refresh_is_under_way(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expire(client)
-    send = Client._send
+    send: Any = Client._send
+    out: list[Future[None]] = []
     with ThreadPoolExecutor(1) as pool:
-        out: list[Any] = []
 
-        def meanwhile(
-            self: Client, method: str, path: str, body: object = None, access: str = ""
-        ) -> requests.Response:
-            answer = send(self, method, path, body, access)
+        def meanwhile(self: Client, method: str, path: str, *more: Any) -> Any:
+            answer = send(self, method, path, *more)
             if path == REFRESH and not out:
                 out.append(pool.submit(client.log_out))
+                wait([*out], timeout=0.2)
             return answer
 
         monkeypatch.setattr(Client, "_send", meanwhile)

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from tasks_api.auth.refresh_tokens import decode
-from tests.live import PASSWORD, Live, at_once, new_user, serving
+from tests.live import Live, at_once, log_in, new_user, serving, sign_up
 
 
 def test_fifty_simultaneous_refreshes_have_one_successor(live: Live) -> None:
     tokens = new_user(live, "fifty@example.com")
-    answers = at_once(
-        50, lambda: live.post("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]})
-    )
+    answers = at_once(50, lambda: live.refresh(tokens))
     assert Counter(answer.status_code for answer in answers) == {200: 50}
     successors = {answer.json()["refreshToken"] for answer in answers}
     assert len(successors) == 1
@@ -24,39 +22,27 @@ def test_fifty_simultaneous_refreshes_have_one_successor(live: Live) -> None:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with serving(
-        tmp_path_factory.mktemp("strict"), workers=2, REFRESH_RETRY_SECONDS="0", MAX_SESSIONS="3"
-    ) as server:
+    folder = tmp_path_factory.mktemp("strict")
+    with serving(folder, workers=2, REFRESH_RETRY_SECONDS="0", MAX_SESSIONS="3") as server:
         yield server
 
 
 def test_without_a_retry_window_exactly_one_of_fifty_wins(strict: Live) -> None:
     tokens = new_user(strict, "strict@example.com")
-    answers = at_once(
-        50,
-        lambda: strict.post("/api/users/refresh_token", {"refreshToken": tokens["refreshToken"]}),
-    )
+    answers = at_once(50, lambda: strict.refresh(tokens))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 49}
 
 
 def test_simultaneous_logins_keep_the_session_limit(strict: Live) -> None:
     new_user(strict, "limit@example.com")
-    credentials = {"email": "limit@example.com", "password": PASSWORD}
-    answers = at_once(12, lambda: strict.post("/api/users/login", credentials))
-    assert Counter(answer.status_code for answer in answers) == {200: 12}
-    inside = [
-        answer
-        for answer in answers
-        if strict.get("/api/users/info", answer.json()["accessToken"]).ok
-    ]
-    assert len(inside) == 3
+    logins = at_once(12, lambda: log_in(strict, "limit@example.com"))
+    tokens = [login["accessToken"] for login in logins]
+    answers = [strict.get("/api/users/info", token).status_code for token in tokens]
+    assert Counter(answers) == {200: 3, 401: 9}
 
 
 def test_one_of_many_signups_gets_the_email(live: Live) -> None:
-    body = {"password": PASSWORD, "confirmPassword": PASSWORD, "firstName": "A", "lastName": "B"}
-    answers = at_once(
-        12, lambda: live.post("/api/users/signup", body | {"email": "race@example.com"})
-    )
+    answers = at_once(12, lambda: sign_up(live, "race@example.com"))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 422: 11}
 
 
@@ -64,7 +50,6 @@ def test_simultaneous_writes_all_succeed(live: Live) -> None:
     token = new_user(live, "writer@example.com")["accessToken"]
     answers = at_once(40, lambda: live.post("/api/tasks", {"name": "x"}, token))
     assert Counter(answer.status_code for answer in answers) == {201: 40}
-    listed = live.get("/api/tasks", token).json()
-    assert sorted(task["id"] for task in listed) == sorted(
-        answer.json()["id"] for answer in answers
-    )
+    listed = {task["id"] for task in live.get("/api/tasks", token).json()}
+    assert listed == {answer.json()["id"] for answer in answers}
+    assert len(listed) == 40
