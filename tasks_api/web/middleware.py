@@ -27,7 +27,7 @@ HSTS = "max-age=31536000"  # a year, once the service is reached over https
 EXPOSED_HEADERS = ("Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
 
 # What proxies write for an address: with a port (Azure), in brackets, with a zone.
-_FORWARDED = re.compile(r"\[?([0-9A-Fa-f:.]+)(?:%[^]]*)?\]?(?::\d+)?|([0-9.]+):\d+")
+_FORWARDED = re.compile(r"([0-9.]+)(?::\d+)?|\[?([0-9A-Fa-f:.]+)(?:%[^]]*)?\]?(?::\d+)?")
 
 
 def init_middleware(app: Flask, settings: Settings) -> None:
@@ -68,7 +68,7 @@ def read_address(text: str) -> str:
     """The address in ``text`` without port, brackets and zone, IPv4 as such; nothing if it is none."""
     found = _FORWARDED.fullmatch(text.strip())
     try:
-        address = ip_address((found[2] or found[1]) if found else "")
+        address = ip_address((found[1] or found[2]) if found else "")
     except ValueError:
         return ""
     return str(getattr(address, "ipv4_mapped", None) or address)

@@ -67,6 +67,47 @@ def test_forwarded_headers_are_believed_only_from_configured_proxies(make_app: M
         assert added.headers["Location"].startswith("/api/tasks/")
 
 
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ("198.51.100.7:40001", "198.51.100.7"),  # Azure's gateways
+        ("[2001:db8::7]:40001", "2001:db8::7"),
+        ("2001:DB8:0::7%eth0", "2001:db8::7"),
+        ("::ffff:198.51.100.7", "198.51.100.7"),
+        ("unknown", None),
+        ("198.51.100.7, 10.0.0.1", "10.0.0.1"),
+    ],
+)
+def test_what_a_proxy_says_is_read_as_an_address(
+    make_app: MakeApp, said: str, address: str | None
+) -> None:
+    anna = joined(make_app(TRUSTED_PROXIES="1"))
+    anna.log_in(headers={"X-Forwarded-For": said})
+    assert address in [session["ipAddress"] for session in anna.sessions()]
+
+
+def test_an_openapi_document_names_the_prefix_of_a_trusted_proxy(make_app: MakeApp) -> None:
+    client = make_app(TRUSTED_PROXIES="1").test_client()
+    for headers, url in (({}, "/"), ({"X-Forwarded-Prefix": "/svc"}, "/svc/")):
+        document = client.get("/openapi.json", headers=headers).get_json()
+        assert document["servers"] == [{"url": url}]
+
+
+def test_an_origin_of_any_scheme_is_compared_as_it_is(make_app: MakeApp) -> None:
+    allowed = ("capacitor://localhost", "http://[::1]:4200", "https://a.example.com")
+    client = make_app(CORS_ORIGINS=",".join(allowed)).test_client()
+    for origin in (*allowed, "https://axexample.com", "https://a.example.com.evil.example"):
+        asked = {
+            "Origin": origin,
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "traceparent, cache-control",
+        }
+        answer = client.options("/api/tasks", headers=asked).headers
+        assert answer.get("Access-Control-Allow-Origin") == (origin if origin in allowed else None)
+        if origin in allowed:
+            assert answer["Access-Control-Allow-Headers"] == "cache-control, traceparent"
+
+
 def test_pages_can_be_switched_off(make_app: MakeApp) -> None:
     pages = {"METRICS_ENABLED": "false", "DOCS_ENABLED": "false", "PAGE_ENABLED": "false"}
     client = make_app(**pages).test_client()
