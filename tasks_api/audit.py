@@ -6,7 +6,9 @@ from prometheus_client import Counter
 
 log = logging.getLogger("tasks_api.security")
 
-SECURITY_EVENTS = Counter("tasks_security_events", "Security events by kind", ["event"])
+SECURITY_EVENTS = Counter(
+    "tasks_security_events", "Security events by kind and reason", ["event", "reason"]
+)
 
 # What happens every day; everything else is a warning.
 _ORDINARY = {"signed_up", "login_ok", "password_changed", "session_ended", "user_activated"}
@@ -19,7 +21,7 @@ def security_event(event: str, **facts: object) -> None:
         event: its kind; SECURITY.md lists them.
         facts: what the log line says beside address and request id; None is left out.
     """
-    SECURITY_EVENTS.labels(event).inc()
+    SECURITY_EVENTS.labels(event, facts.get("reason", "")).inc()
     known = {
         name: fact if isinstance(fact, int) else str(fact)
         for name, fact in facts.items()

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -137,6 +138,9 @@ refresh_tokens = Table(
     _column("RotatedAt", UtcDateTime, key="rotated_at", nullable=True),
     _column("UserAgent", Unicode(255), key="user_agent", nullable=True),
     _column("IpAddress", String(45), key="ip_address", nullable=True),
+    _column("UsedCounter", Integer, key="used_counter"),
+    _column("VoidAnswers", BigInteger, key="void_answers"),
+    _column("VoidCounter", Integer, key="void_counter"),
     PrimaryKeyConstraint("id", name="PK_RefreshToken"),
     ForeignKeyConstraint(["user_id"], ["User.id"], name="FK_RefreshToken_User"),
     Index("UX_RefreshToken_SessionId", "session_id", unique=True),

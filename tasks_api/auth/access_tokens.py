@@ -1,6 +1,7 @@
 """Access tokens: issued and checked with flask-jwt-extended, let in only while their session lives."""
 
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -11,14 +12,17 @@ from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import ExpiredSignatureError, InvalidSignatureError, PyJWTError
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..audit import security_event
 from ..clock import now
 from ..config import Settings
-from ..database.engine import fetch_one
+from ..database.engine import execute, fetch_one
 from ..errors import A01, A02, A03, A04, ApiError
 from ..models import MAX_ID, refresh_tokens, users
+from .answers import Answers
+from .sessions import OpenSession, end_session
 
 session, user = refresh_tokens.c, users.c
 
@@ -27,7 +31,7 @@ REMEMBERED = 4096  # access tokens whose signature was good
 _CLAIMS = {"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type"}
 
 _ALIVE = (
-    select(session.id)
+    select(session.counter, session.used_counter, session.void_answers, session.void_counter)
     .join(users, user.id == session.user_id)
     .where(
         session.session_id == bindparam("session_id"),
@@ -35,6 +39,16 @@ _ALIVE = (
         session.expiry_date > bindparam("moment"),
         user.active,
     )
+)
+
+_USE = (
+    update(refresh_tokens)
+    .where(
+        session.session_id == bindparam("of_session"),
+        session.counter == bindparam("used"),
+        session.used_counter < bindparam("used"),
+    )
+    .values(used_counter=bindparam("used"))
 )
 
 
@@ -53,6 +67,7 @@ class Caller(NamedTuple):
 
     user_id: int
     session_id: uuid.UUID
+    counter: int | None  # of the answer that brought the token; None: it is older than the claim
 
 
 def init_access_tokens(app: Flask, settings: Settings) -> None:
@@ -91,9 +106,10 @@ def init_access_tokens(app: Flask, settings: Settings) -> None:
     app.extensions["decode"] = lru_cache(REMEMBERED)(decode_token)
 
 
-def issue(user_id: int, session_id: uuid.UUID) -> str:
+def issue(opened: OpenSession) -> str:
     """A new access token for the session."""
-    return str(create_access_token(str(user_id), additional_claims={"sid": str(session_id)}))
+    claims = {"sid": str(opened.session_id), "ctr": opened.counter}
+    return str(create_access_token(str(opened.user_id), additional_claims=claims))
 
 
 def caller() -> Caller:
@@ -114,11 +130,34 @@ def authenticate() -> None:
     if scheme.lower() != "bearer" or not encoded.strip():
         raise ApiError(A01)
     found = _verify(encoded.strip())
+    _let_in(found)
+    g.caller = found
+
+
+def _let_in(found: Caller) -> None:
     # One statement on every request is what lets a logout take effect at once.
     asked = {"session_id": found.session_id, "user_id": found.user_id, "moment": now()}
-    if found.user_id > MAX_ID or fetch_one(_ALIVE, asked) is None:
+    row = fetch_one(_ALIVE, asked) if found.user_id <= MAX_ID else None
+    if row is None:
         raise ApiError(A04)
-    g.caller = found
+    answers = Answers.of(row)
+    if found.counter is None:
+        return
+    # Somebody acts with an answer that was presumed lost, or that a restored database does not know.
+    if answers.is_void(found.counter) or found.counter > answers.counter:
+        with suppress(ApiError):  # somebody else just did
+            end_session(found.user_id, found.session_id, "void_used")
+        raise ApiError(A04)
+    # The first that comes with the current answer shows, once a rotation, that it was not lost.
+    if found.counter == answers.counter and found.counter > answers.used:
+        try:
+            used = execute(_USE, {"of_session": found.session_id, "used": found.counter})
+        except (
+            SQLAlchemyError
+        ):  # a read-only database, a deadlock's victim: the next request tries again
+            return
+        if not used:  # a rotation, or another request, was faster
+            _let_in(found)
 
 
 def _verify(encoded: str) -> Caller:
@@ -129,7 +168,7 @@ def _verify(encoded: str) -> Caller:
             raise PyJWTError("not of ours")
         if claims["exp"] <= now().timestamp():  # the clock skew is for nbf and iat alone
             raise ExpiredSignatureError
-        return Caller(int(subject), uuid.UUID(claims["sid"]))
+        return Caller(int(subject), uuid.UUID(claims["sid"]), _counter(claims))
     except ExpiredSignatureError:
         raise ApiError(A02) from None
     except InvalidSignatureError:  # well-formed, and with one of our key ids
@@ -145,3 +184,10 @@ def _verify(encoded: str) -> Caller:
     ):
         security_event("access_token_refused")
         raise ApiError(A03) from None
+
+
+def _counter(claims: dict[str, Any]) -> int | None:
+    counter = claims.get("ctr")
+    if counter is None or type(counter) is int:
+        return counter
+    raise PyJWTError("not of ours")

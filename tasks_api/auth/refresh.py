@@ -11,7 +11,8 @@ from ..clock import now
 from ..config import current_settings
 from ..database.engine import AnyRow, execute, fetch_one
 from ..errors import INVALID_GRANT, ApiError
-from ..models import refresh_tokens, users
+from ..models import MAX_ID, refresh_tokens, users
+from .answers import Answers
 from .refresh_tokens import Token, decode, has_hash, token_hash
 from .sessions import Device, OpenSession, end_session, expiry, keyring, started_at
 
@@ -29,6 +30,7 @@ _COMPARE_AND_SWAP = (
         session.session_id == bindparam("of_session"),
         session.counter == bindparam("read_counter"),
         session.token_hash == bindparam("read_hash"),
+        session.used_counter <= bindparam("used_at_most"),
     )
     .values(
         # Never a None as a parameter: the driver would have to ask the server for its type.
@@ -72,30 +74,40 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
         _refuse("session_over", **facts)
 
     # The current token, as nearly always. Of simultaneous requests one wins the compare-and-swap; the others
-    # read again and find themselves in the next case.
-    if token.counter == row.counter:
+    # are judged again, and find themselves in the next case.
+    answers = Answers.of(row)
+    if token.counter == answers.counter:
         if not has_hash(token, row.token_salt, row.token_hash):
             _refuse("other_hash", **facts)
-        successor = keyring().make(row.session_id, row.counter + 1, row.token_salt)
-        if _rotate(row, successor, device):
-            return OpenSession(row.user_id, row.first_name, row.session_id, str(successor))
-        row = _session_of(token)
-        if row is None:
-            _refuse("session_over", **facts)
+        opened = _rotate(row, answers.rotated(), device)
+        return opened or refresh(text, user_id, device)
 
-    # The token before: a second tab, or a client that never saw the answer. It gets the same successor, while
-    # the window is open; afterwards it is as old as any other.
-    if token.counter == row.counter - 1 and _is_in_retry_window(row):
+    # The token before, a moment ago: a second tab that refreshed at once. Both get the same successor.
+    age = _seconds_since_rotation(row)
+    window = current_settings.refresh_retry_seconds
+    if token.counter == answers.parent and window and age <= window:
         known = keyring().find(row.session_id, row.counter, row.token_salt, row.token_hash)
         if known is None:
             _refuse("other_hash", **facts)
-        security_event("refresh_retried", **facts)
-        return OpenSession(row.user_id, row.first_name, row.session_id, str(known))
+        security_event("refresh_retried", reason="tab", age=round(age), **facts)
+        return _opened(row, known)
 
-    # An older token: two parties hold copies, and one of them stole it. A newer one: the database was restored
-    # from a backup, and nobody can tell any more. Nobody keeps the session.
+    # The same, later, and nothing of the current answer was ever used: a train went into a tunnel, a lid was
+    # closed, an app was killed before it could store the answer. The client gets another one, and the answer that
+    # was lost is void. If it was not lost, somebody else has it, and the first who acts with it ends the session.
+    again = answers.answered_again()
+    if token.counter == answers.parent and window and answers.is_unused and again:
+        opened = _rotate(row, again, device, used_at_most=answers.counter - 1)
+        if opened:
+            security_event("refresh_retried", reason="lost_answer", age=round(age), **facts)
+        return opened or refresh(text, user_id, device)
+
+    # A void token, an older one, or the parent's when its answer was used: two parties hold copies, and one of them
+    # stole it. A newer one than the row knows: the database was restored from a backup, and nobody can tell any
+    # more. Nobody keeps the session.
+    reason = "void_used" if answers.is_void(token.counter) else "replay"
     security_event("refresh_replayed", counter=token.counter, current=row.counter, **facts)
-    _end(row, "replay")
+    _end(row, reason)
     raise ApiError(INVALID_GRANT)
 
 
@@ -126,26 +138,33 @@ def _session_of(token: Token) -> AnyRow | None:
     return row if row is not None and keyring().made(token, row.token_salt) else None
 
 
-def _is_in_retry_window(row: AnyRow) -> bool:
-    window = current_settings.refresh_retry_seconds
-    if not window or row.rotated_at is None:
-        return False
-    # A rotation in the future is now: clocks differ.
-    return bool(now() - row.rotated_at <= timedelta(seconds=window))
+def _seconds_since_rotation(row: AnyRow) -> float:
+    # A rotation in the future is now: clocks differ. A row without one was never rotated, and has no parent.
+    return max(0.0, (now() - (row.rotated_at or started_at(row))).total_seconds())
 
 
-def _rotate(row: AnyRow, successor: Token, device: Device) -> bool:
-    """Compare and swap: whether the row still had the counter that was read."""
+def _opened(row: AnyRow, token: Token) -> OpenSession:
+    return OpenSession(row.user_id, row.first_name, row.session_id, token.counter, str(token))
+
+
+def _rotate(
+    row: AnyRow, answers: Answers, device: Device, used_at_most: int = MAX_ID
+) -> OpenSession | None:
+    """Compare and swap: the session's next answer, if the row is still as it was read."""
     moment = now()
+    successor = keyring().make(row.session_id, answers.counter, row.token_salt)
     changes = {
         "of_session": row.session_id,
         "read_counter": row.counter,
         "read_hash": row.token_hash,
-        "counter": successor.counter,
+        "used_at_most": used_at_most,
+        "counter": answers.counter,
+        "void_answers": answers.void,
+        "void_counter": answers.counter,
         "token_hash": token_hash(successor, row.token_salt),
         "expiry_date": expiry(started_at(row), moment),
         "rotated_at": moment,
         "agent": device.user_agent or "",
         "address": device.ip_address or "",
     }
-    return execute(_COMPARE_AND_SWAP, changes) == 1
+    return _opened(row, successor) if execute(_COMPARE_AND_SWAP, changes) else None

@@ -80,7 +80,8 @@ def log_in(body: dict[str, Any]) -> Any:
 def refresh_token(body: dict[str, Any]) -> Any:
     """Refresh: the refresh token is used up, the answer has the next one.
 
-    A token that was used a moment ago is answered with the same successor; an older one ends the session.
+    A used token is answered again if its answer was lost: if nothing of that has been used. After that it ends
+    the session, for two parties have it.
     """
     try:
         return _tokens(refresh.refresh(body["refresh_token"], body["user_id"], _device()))
@@ -172,7 +173,7 @@ def public_keys() -> Response:
 
 def _tokens(opened: OpenSession) -> dict[str, object]:
     return {
-        "access_token": issue(opened.user_id, opened.session_id),
+        "access_token": issue(opened),
         "refresh_token": opened.refresh_token,
         "user_id": opened.user_id,
         "first_name": opened.first_name,

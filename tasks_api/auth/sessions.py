@@ -27,11 +27,12 @@ class Device(NamedTuple):
 
 
 class OpenSession(NamedTuple):
-    """A session and its current refresh token."""
+    """A session, its current answer's counter and refresh token."""
 
     user_id: int
     first_name: str
     session_id: uuid.UUID
+    counter: int
     refresh_token: str
 
 
@@ -77,7 +78,7 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
             ip_address=device.ip_address or null(),
         )
     )
-    return OpenSession(user.id, user.first_name, session_id, str(token))
+    return OpenSession(user.id, user.first_name, session_id, 0, str(token))
 
 
 def expiry(started: datetime, moment: datetime) -> datetime:

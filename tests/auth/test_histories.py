@@ -1,12 +1,13 @@
 """Random histories of devices, tabs, lost answers and thieves, held against a simple model.
 
-The model knows a session by its refresh tokens in the order in which they were handed out, and the moment of
-the last rotation. In process hypothesis plays thousands of steps with a clock of its own; a shorter run goes
-against several gunicorn workers, whose clock is the real one.
+The model knows a session by its answers in the order in which they were given, and its holders by the answer that
+each has in a store of its own. In process hypothesis plays thousands of steps with a clock of its own; a shorter run
+goes against several gunicorn workers, whose clock is the real one.
 """
 
 import itertools
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -16,7 +17,7 @@ import jwt
 import pytest
 import requests
 import time_machine
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -34,7 +35,9 @@ from tests.conftest import MakeApp
 from tests.live import PASSWORD, Live
 
 WINDOW = 10  # seconds, the default
+REMEMBERED = 62  # void answers
 START = "2026-05-01T12:00:00Z"
+SKEWS = st.sampled_from([0, 0, 0, -5])  # of the clock of the machine that answers, in seconds
 
 
 class Service(Protocol):
@@ -45,15 +48,50 @@ class Service(Protocol):
     ) -> tuple[int, Any]: ...
 
 
+@dataclass
+class Answer:
+    """A pair of tokens."""
+
+    refresh: str
+    access: str
+    expires: float  # the machine's seconds
+    is_void: bool = False
+
+
 @dataclass(eq=False)
 class Model:
     """One session as it should be."""
 
     user: int
-    tokens: list[str]  # refresh tokens, oldest first; the last one is current
-    access: list[str] = field(default_factory=list)
-    rotated: float = float("-inf")  # the machine's seconds
+    answers: list[Answer]  # oldest first; the last one is current
+    parent: int = -1
+    is_used: bool = False  # the current answer's access token was let in
+    rotated: float = float("-inf")
     alive: bool = True
+    holders: list["Holder"] = field(default_factory=list)
+    last: "Holder | None" = None  # the holder who was answered last
+
+    @property
+    def current(self) -> int:
+        return len(self.answers) - 1
+
+
+@dataclass(eq=False)
+class Holder:
+    """Somebody with a store: a client with its tabs, or a thief."""
+
+    session: Model
+    has: int  # the answer in the store
+    had: int  # the one before it, which a second tab may have read
+    is_answered: bool = False  # was given an answer that nobody else has
+
+    def is_second(self, moment: float) -> bool:
+        """Whether both of two holders were answered, the other one last, and no window hides it."""
+        return (
+            self.is_answered
+            and self.session.last is not self
+            and moment - self.session.rotated > WINDOW
+        )
 
 
 class Histories(RuleBasedStateMachine):
@@ -63,7 +101,7 @@ class Histories(RuleBasedStateMachine):
     clock: Any
     names = itertools.count()
 
-    sessions = Bundle("sessions")
+    holders = Bundle("holders")
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,108 +114,170 @@ class Histories(RuleBasedStateMachine):
         self.statuses.add(status)
         return status, answer
 
+    @contextmanager
+    def at(self, skew: int) -> Any:
+        """A machine whose clock differs."""
+        if self.clock:
+            self.clock.shift(timedelta(seconds=skew))
+        else:
+            skew = 0
+        yield self.seconds + skew
+        if self.clock:
+            self.clock.shift(timedelta(seconds=-skew))
+
     @initialize()
     def two_people_sign_up(self) -> None:
         self.emails = [f"h{next(self.names)}@example.com" for _ in range(2)]
+        names = {"firstName": "H", "lastName": "H"}
         for email in self.emails:
-            body = {
-                "email": email,
-                "password": PASSWORD,
-                "confirmPassword": PASSWORD,
-                "firstName": "H",
-                "lastName": "H",
-            }
-            assert self.ask("POST", "/api/users/signup", body)[0] == 201
+            body = {"email": email, "password": PASSWORD, "confirmPassword": PASSWORD}
+            assert self.ask("POST", "/api/users/signup", body | names)[0] == 201
 
-    @rule(target=sessions, user=st.integers(0, 1))
-    def log_in_on_a_device(self, user: int) -> Model:
-        status, body = self.ask(
-            "POST", "/api/users/login", {"email": self.emails[user], "password": PASSWORD}
-        )
+    def answer(self, body: Any, moment: float) -> Answer:
+        return Answer(body["refreshToken"], body["accessToken"], int(moment) + 900)
+
+    @rule(target=holders, user=st.integers(0, 1))
+    def log_in_on_a_device(self, user: int) -> Holder:
+        credentials = {"email": self.emails[user], "password": PASSWORD}
+        status, body = self.ask("POST", "/api/users/login", credentials)
         assert status == 200
-        model = Model(user, [body["refreshToken"]], [body["accessToken"]])
+        model = Model(user, [self.answer(body, self.seconds)])
         self.models.append(model)
-        return model
+        model.holders.append(Holder(model, 0, 0))
+        return model.holders[0]
 
-    @rule(session=sessions, back=st.integers(0, 3), lost=st.booleans())
-    def refresh(self, session: Model, back: int, lost: bool) -> None:
-        """A client, a second tab (1 back), a client whose answer was lost, or a thief (2 or more back)."""
-        back = min(back, len(session.tokens) - 1)
-        token = session.tokens[-1 - back]
+    @rule(target=holders, victim=holders, back=st.integers(0, 2))
+    def steal(self, victim: Holder, back: int) -> Holder:
+        """Any pair of the session, at any moment, into a store of the thief's own."""
+        has = max(0, victim.session.current - back)
+        thief = Holder(victim.session, has, has)
+        victim.session.holders.append(thief)
+        for holder in victim.session.holders:
+            holder.is_answered = False  # since there is one more
+        return thief
+
+    @rule(holder=holders, lost=st.booleans(), skew=SKEWS)
+    def refresh(self, holder: Holder, lost: bool, skew: int) -> None:
+        """With the token in the store; the answer may be lost, or come when it is not waited for any more."""
+        with self.at(skew) as moment:
+            is_second = holder.is_second(moment)
+            self.send_refresh(holder, holder.has, lost, moment)
+        if is_second:
+            assert not holder.session.alive
+
+    @rule(holder=holders)
+    def refresh_in_a_second_tab(self, holder: Holder) -> None:
+        """It read the store before the first tab had its answer."""
+        session = holder.session
+        assume(holder.had == session.parent and self.seconds - session.rotated <= WINDOW)
+        self.send_refresh(holder, holder.had, False, self.seconds)
+
+    def send_refresh(self, holder: Holder, index: int, lost: bool, moment: float) -> None:
+        session = holder.session
+        token = session.answers[index].refresh
         status, body = self.ask("POST", "/api/users/refresh_token", {"refreshToken": token})
+        age = max(0.0, moment - session.rotated)
+        void_in_a_row = session.current - 1 - session.parent
         if not session.alive:
             assert status == 400
-        elif back == 0:
+        elif index == session.current:
+            self.give(holder, body, lost, moment, parent=index)
+        elif index == session.parent and age <= WINDOW:
             assert status == 200
-            session.tokens.append(body["refreshToken"])
-            session.rotated = self.seconds
-            assert decode(body["refreshToken"]).counter == len(session.tokens) - 1
-        elif back == 1 and self.seconds - session.rotated <= WINDOW:
-            assert status == 200
-            assert body["refreshToken"] == session.tokens[-1]
+            assert body["refreshToken"] == session.answers[-1].refresh
+            if not lost:
+                holder.has = holder.had = session.current
+                holder.is_answered = False  # the other one may be the same client's tab
+        elif index == session.parent and not session.is_used and void_in_a_row < REMEMBERED:
+            session.answers[-1].is_void = True
+            self.give(holder, body, lost, moment, parent=index)
         else:
             assert status == 400
-            session.alive = False
-        if status == 200 and not lost:
-            session.access.append(body["accessToken"])
+            self.end(session)
 
-    @rule(session=sessions, position=st.integers(0, 69), change=st.sampled_from("AZaz09_-"))
-    def forge(self, session: Model, position: int, change: str) -> None:
+    def give(self, holder: Holder, body: Any, lost: bool, moment: float, parent: int) -> None:
+        """The holder has a new answer, if it arrived; one refresh token at a time rotates."""
+        session = holder.session
+        assert body["refreshToken"]
+        session.answers.append(self.answer(body, moment))
+        assert decode(body["refreshToken"]).counter == session.current
+        session.parent, session.is_used, session.rotated = parent, False, moment
+        if not lost:
+            holder.had, holder.has, holder.is_answered = holder.has, session.current, True
+            session.last = holder
+
+    def end(self, session: Model) -> None:
+        """Nobody who is alone loses a session, whatever is lost, repeated or late."""
+        assert len(session.holders) > 1
+        session.alive = False
+
+    @rule(holder=holders, skew=SKEWS)
+    def use(self, holder: Holder, skew: int) -> None:
+        session = holder.session
+        answer = session.answers[holder.has]
+        with self.at(skew) as moment:
+            assume(moment < answer.expires)
+            is_second = holder.is_second(moment)
+            status, _ = self.ask("GET", "/api/users/info", access=answer.access)
+        if session.alive and answer.is_void:
+            self.end(session)
+        assert status == (200 if session.alive else 401)
+        if session.alive and holder.has == session.current:
+            session.is_used = True
+        if is_second:
+            assert not session.alive
+
+    @rule(holder=holders, position=st.integers(0, 69), change=st.sampled_from("AZaz09_-"))
+    def forge(self, holder: Holder, position: int, change: str) -> None:
         """Nobody who does not hold a token can end its session."""
-        token = session.tokens[-1]
+        token = holder.session.answers[-1].refresh
         forged = token[:position] + change + token[position + 1 :]
-        if forged not in session.tokens:
-            assert self.ask("POST", "/api/users/refresh_token", {"refreshToken": forged})[0] == 400
-            assert self.ask("POST", "/api/users/logout", {"refreshToken": forged})[0] == 204
+        if forged not in [answer.refresh for answer in holder.session.answers]:
+            body = {"refreshToken": forged}
+            assert self.ask("POST", "/api/users/refresh_token", body)[0] == 400
+            assert self.ask("POST", "/api/users/logout", body)[0] == 204
 
-    @rule(session=sessions, other=sessions)
-    def name_another_user(self, session: Model, other: Model) -> None:
-        if session.user != other.user:
-            body = {"refreshToken": session.tokens[-1], "userId": user_id(other)}
+    @rule(holder=holders, other=holders)
+    def name_another_user(self, holder: Holder, other: Holder) -> None:
+        if holder.session.user != other.session.user:
+            access = other.session.answers[-1].access
+            user_id = jwt.decode(access, options={"verify_signature": False})["sub"]
+            token = holder.session.answers[-1].refresh
+            body = {"refreshToken": token, "userId": int(user_id)}
             assert self.ask("POST", "/api/users/refresh_token", body)[0] == 400
 
-    @rule(session=sessions, back=st.integers(0, 3))
-    def log_out_with_any_of_its_tokens(self, session: Model, back: int) -> None:
-        token = session.tokens[max(0, len(session.tokens) - 1 - back)]
-        assert self.ask("POST", "/api/users/logout", {"refreshToken": token})[0] == 204
-        session.alive = False
+    @rule(holder=holders)
+    def log_out(self, holder: Holder) -> None:
+        body = {"refreshToken": holder.session.answers[holder.has].refresh}
+        assert self.ask("POST", "/api/users/logout", body)[0] == 204
+        holder.session.alive = False
 
-    @rule(session=sessions)
-    def log_out_with_the_access_token(self, session: Model) -> None:
-        assert self.ask("POST", "/api/users/logout", access=session.access[-1])[0] == (
-            204 if session.alive else 401
-        )
-        session.alive = False
-
-    @rule(session=sessions)
-    def sign_out_everywhere(self, session: Model) -> None:
-        status, _ = self.ask("DELETE", "/api/users/sessions", access=session.access[-1])
-        assert status == (204 if session.alive else 401)
-        if session.alive:
+    @rule(holder=holders)
+    def sign_out_everywhere(self, holder: Holder) -> None:
+        answer = holder.session.answers[holder.has]
+        assume(self.seconds < answer.expires and not answer.is_void)
+        status, _ = self.ask("DELETE", "/api/users/sessions", access=answer.access)
+        assert status == (204 if holder.session.alive else 401)
+        if holder.session.alive:
             for model in self.models:
-                model.alive = model.alive and model.user != session.user
+                model.alive = model.alive and model.user != holder.session.user
 
     @precondition(lambda self: self.clock)
-    @rule(seconds=st.sampled_from([0.5, 3, WINDOW, WINDOW + 0.001, 60]))
+    @rule(seconds=st.sampled_from([0.5, 3, WINDOW, WINDOW + 0.001, 60, 7200]))
     def wait(self, seconds: float) -> None:
         self.clock.shift(timedelta(seconds=seconds))
         self.seconds = round(self.seconds + seconds, 3)
 
     @invariant()
-    def ended_means_both_tokens_dead_and_living_means_alive(self) -> None:
-        if self.seconds > 600:
-            return  # access tokens run out at 900 seconds
-        for model in self.models[-3:]:
-            status, _ = self.ask("GET", "/api/users/info", access=model.access[-1])
-            assert status == (200 if model.alive else 401)
+    def what_is_over_gives_nothing_to_anybody(self) -> None:
+        for model in self.models[-2:]:
+            for answer in model.answers[-2:]:
+                if not model.alive:
+                    assert self.ask("GET", "/api/users/info", access=answer.access)[0] == 401
 
     @invariant()
     def nothing_is_a_failure_of_the_service(self) -> None:
         assert max(self.statuses, default=0) < 500
-
-
-def user_id(model: Model) -> int:
-    return int(jwt.decode(model.access[-1], options={"verify_signature": False})["sub"])
 
 
 def play(service: Service, clock: Any, histories: int, steps: int) -> None:
@@ -194,11 +294,10 @@ def play(service: Service, clock: Any, histories: int, steps: int) -> None:
 
 def test_no_history_breaks_a_promise(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     # What a password costs is no part of these promises: thousands of logins shall be cheap.
-    monkeypatch.setattr(
-        passwords,
-        "_derive",
-        lambda password, salt, _count: sha256(password.encode() + salt).digest(),
-    )
+    def cheap(password: str, salt: bytes, _count: int) -> bytes:
+        return sha256(password.encode() + salt).digest()
+
+    monkeypatch.setattr(passwords, "_derive", cheap)
     client = make_app(MAX_SESSIONS="1000", LOG_LEVEL="ERROR").test_client()
 
     def service(method: str, path: str, body: object = None, access: str = "") -> tuple[int, Any]:
@@ -207,7 +306,7 @@ def test_no_history_breaks_a_promise(make_app: MakeApp, monkeypatch: pytest.Monk
         return answer.status_code, answer.get_json(silent=True)
 
     with time_machine.travel(START, tick=False) as clock:
-        play(service, clock, int(os.environ.get("TASKS_TEST_HISTORIES", "100")), 30)
+        play(service, clock, int(os.environ.get("TASKS_TEST_HISTORIES", "100")), 40)
 
 
 def test_no_history_breaks_a_promise_among_several_workers(live: Live) -> None:

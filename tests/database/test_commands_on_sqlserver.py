@@ -28,7 +28,7 @@ def flask_db(instance: Path, *words: str, at: Keywords | None = None) -> tuple[i
 def test_check_says_how_the_database_is(tmp_path: Path) -> None:
     code, said = flask_db(tmp_path, "check")
     assert code == 1
-    advice = "(001_tasksdb.sql, 002_sessions.sql): run 'flask --app tasks_api db upgrade'"
+    advice = "(001_tasksdb.sql, 002_sessions.sql, 003_lost_answers.sql): run 'flask --app tasks_api db upgrade'"
     assert f"not current {advice}" in said
     assert flask_db(tmp_path, "upgrade")[0] == 0
     code, said = flask_db(tmp_path, "check")

@@ -50,8 +50,8 @@ def waiting() -> list[int]:
 
 def test_an_upgrade_happens_once(make_app: MakeApp) -> None:
     with make_app(UPGRADE_ON_START="false").app_context():
-        assert waiting() == [1, 2]
-        assert [number(script) for script in upgrade(db.engine, current_settings)] == [1, 2]
+        assert waiting() == [1, 2, 3]
+        assert [number(script) for script in upgrade(db.engine, current_settings)] == [1, 2, 3]
         assert upgrade(db.engine, current_settings) == []
         assert waiting() == []
 
@@ -59,8 +59,8 @@ def test_an_upgrade_happens_once(make_app: MakeApp) -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ("INSERT INTO Nowhere VALUES (1);", r"(?i)003_bad\.sql.*Nowhere"),
-        ("", r"003_bad\.sql did not record itself"),
+        ("INSERT INTO Nowhere VALUES (1);", r"(?i)004_bad\.sql.*Nowhere"),
+        ("", r"004_bad\.sql did not record itself"),
     ],
 )
 def test_a_script_that_fails_or_forgets_to_record_itself_leaves_nothing_half_done(
@@ -69,11 +69,11 @@ def test_a_script_that_fails_or_forgets_to_record_itself_leaves_nothing_half_don
     folder = tmp_path / "sql"
     with make_app(UPGRADE_ON_START="false").app_context():
         shutil.copytree(migrations._folder(current_settings), folder)
-        (folder / "003_bad.sql").write_text(f"CREATE TABLE Half (Id int);\n{more}\n")
+        (folder / "004_bad.sql").write_text(f"CREATE TABLE Half (Id int);\n{more}\n")
         monkeypatch.setattr(migrations, "_folder", lambda _settings: folder)
         with pytest.raises(MigrationError, match=why):
             upgrade(db.engine, current_settings)
-        assert waiting() == [3]
+        assert waiting() == [4]
         assert not inspect(db.engine).has_table("Half")
 
 
@@ -98,7 +98,7 @@ def test_emails_that_collide_are_listed_and_nothing_changes(make_app: MakeApp) -
                 )
         with pytest.raises(MigrationError, match=r"first: a@b\.se \(2 times\)$"):
             upgrade(db.engine, current_settings)
-        assert waiting() == [2]
+        assert waiting() == [2, 3]
     assert Person(app.test_client()).log_in().status_code == 401  # what is there goes on working
 
 
@@ -144,7 +144,7 @@ def said(app: Flask, *words: str, fails: bool = False) -> str:
 @embedded_only
 def test_the_commands_say_what_they_did(make_app: MakeApp) -> None:
     empty = make_app(UPGRADE_ON_START="false")
-    advice = "(001_tasksdb.sql, 002_sessions.sql): run 'flask --app tasks_api db upgrade'"
+    advice = "(001_tasksdb.sql, 002_sessions.sql, 003_lost_answers.sql): run 'flask --app tasks_api db upgrade'"
     assert f"not current {advice}" in said(empty, "db", "check", fails=True)
     assert "not current: run 'flask --app tasks_api db upgrade'" in said(
         empty, "db", "seed", fails=True

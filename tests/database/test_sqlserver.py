@@ -74,7 +74,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePyodbc]:
             ("16.0.4195.2", "Developer Edition", "TasksDb", "tasks", 1)
         ],
         "sys.objects": [("SchemaVersion",)],
-        "FROM SchemaVersion": [(1,), (2,)],
+        "FROM SchemaVersion": [(1,), (2,), (3,)],
         "HAS_PERMS_BY_NAME": [],
     }
     monkeypatch.setitem(sys.modules, "pyodbc", fake)
