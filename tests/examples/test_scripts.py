@@ -8,7 +8,7 @@ from tests.live import code_block, environment, flask, serving
 
 
 def test_the_story_of_the_examples_is_true(tmp_path: Path) -> None:
-    with serving(tmp_path, ACCESS_TOKEN_SECONDS="4", REFRESH_RETRY_SECONDS="1") as live:
+    with serving(tmp_path, ACCESS_TOKEN_SECONDS="8", REFRESH_RETRY_SECONDS="1") as live:
         assert flask(tmp_path, "db", "seed")[0] == 0
         run(f"bash {ROOT}/examples/story.sh", tmp_path, URL=live.url)
 

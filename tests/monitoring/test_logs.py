@@ -85,6 +85,7 @@ def test_no_secret_reaches_the_log(capsys: pytest.CaptureFixture[str], make_app:
 
 def test_log_injection(capsys: pytest.CaptureFixture[str], make_app: MakeApp) -> None:
     client = make_app().test_client()
+    capsys.readouterr()  # what the start said
     eve = Person(client, 'forged"}\n{"event": "login_ok')
     eve.log_in()
     eve.refreshed('x\n{"event": "login_ok"}')
