@@ -152,9 +152,8 @@ def _let_in(found: Caller) -> None:
     if found.counter == answers.counter and found.counter > answers.used:
         try:
             used = execute(_USE, {"of_session": found.session_id, "used": found.counter})
-        except (
-            SQLAlchemyError
-        ):  # a read-only database, a deadlock's victim: the next request tries again
+        except SQLAlchemyError:
+            # A read-only database, a deadlock's victim: the next request tries again.
             return
         if not used:  # a rotation, or another request, was faster
             _let_in(found)
@@ -163,12 +162,14 @@ def _let_in(found: Caller) -> None:
 def _verify(encoded: str) -> Caller:
     try:
         claims = current_app.extensions["decode"](encoded)
-        subject = claims["sub"]
-        if claims["type"] != "access" or not (subject.isascii() and subject.isdecimal()):
+        subject, counter = claims["sub"], claims.get("ctr")
+        if claims["type"] != "access" or not isinstance(counter, int | None):
+            raise PyJWTError("not of ours")
+        if not (subject.isascii() and subject.isdecimal()):
             raise PyJWTError("not of ours")
         if claims["exp"] <= now().timestamp():  # the clock skew is for nbf and iat alone
             raise ExpiredSignatureError
-        return Caller(int(subject), uuid.UUID(claims["sid"]), _counter(claims))
+        return Caller(int(subject), uuid.UUID(claims["sid"]), counter)
     except ExpiredSignatureError:
         raise ApiError(A02) from None
     except InvalidSignatureError:  # well-formed, and with one of our key ids
@@ -184,10 +185,3 @@ def _verify(encoded: str) -> Caller:
     ):
         security_event("access_token_refused")
         raise ApiError(A03) from None
-
-
-def _counter(claims: dict[str, Any]) -> int | None:
-    counter = claims.get("ctr")
-    if counter is None or type(counter) is int:
-        return counter
-    raise PyJWTError("not of ours")

@@ -97,7 +97,10 @@ class Settings:
     )
     session_max_days: int = integer(90, 1, 3650, "a session ends this many days after its login")
     refresh_retry_seconds: int = integer(
-        10, 0, 60, "how long a used refresh token is answered with the same successor; 0: no second answer of any kind"
+        10,
+        0,
+        60,
+        "how long a used refresh token is answered with the same successor; 0: no second answer of any kind",
     )
     max_sessions: int = integer(
         20, 1, 1000, "sessions a user can have; the least recently used one makes room"
