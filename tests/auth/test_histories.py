@@ -17,7 +17,7 @@ import jwt
 import pytest
 import requests
 import time_machine
-from hypothesis import HealthCheck, assume, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -136,6 +136,7 @@ class Histories(RuleBasedStateMachine):
     def answer(self, body: Any, moment: float) -> Answer:
         return Answer(body["refreshToken"], body["accessToken"], int(moment) + 900)
 
+    @precondition(lambda self: sum(model.alive for model in self.models) < 3)
     @rule(target=holders, user=st.integers(0, 1))
     def log_in_on_a_device(self, user: int) -> Holder:
         credentials = {"email": self.emails[user], "password": PASSWORD}
@@ -156,6 +157,18 @@ class Histories(RuleBasedStateMachine):
             holder.is_answered = False  # since there is one more
         return thief
 
+    @precondition(lambda self: self.clock)
+    @rule(target=holders, victim=holders, uses=st.booleans())
+    def be_faster_than_the_victim(self, victim: Holder, uses: bool) -> Holder:
+        """A thief refreshes first, and may lie low; the victim comes a minute later."""
+        thief = self.steal(victim=victim, back=0)
+        self.refresh(holder=thief, lost=False, skew=0)
+        if uses:
+            self.use(holder=thief, skew=0)
+        self.wait(seconds=60)
+        self.refresh(holder=victim, lost=False, skew=0)
+        return thief
+
     @rule(holder=holders, lost=st.booleans(), skew=SKEWS)
     def refresh(self, holder: Holder, lost: bool, skew: int) -> None:
         """With the token in the store; the answer may be lost, or come when it is not waited for any more."""
@@ -169,8 +182,8 @@ class Histories(RuleBasedStateMachine):
     def refresh_in_a_second_tab(self, holder: Holder) -> None:
         """It read the store before the first tab had its answer."""
         session = holder.session
-        assume(holder.had == session.parent and self.seconds - session.rotated <= WINDOW)
-        self.send_refresh(holder, holder.had, False, self.seconds)
+        if holder.had == session.parent and self.seconds - session.rotated <= WINDOW:
+            self.send_refresh(holder, holder.had, False, self.seconds)
 
     def send_refresh(self, holder: Holder, index: int, lost: bool, moment: float) -> None:
         session = holder.session
@@ -215,8 +228,9 @@ class Histories(RuleBasedStateMachine):
     def use(self, holder: Holder, skew: int) -> None:
         session = holder.session
         answer = session.answers[holder.has]
+        if self.seconds >= answer.expires:
+            return
         with self.at(skew) as moment:
-            assume(moment < answer.expires)
             is_second = holder.is_second(moment)
             status, _ = self.ask("GET", "/api/users/info", access=answer.access)
         if session.alive and answer.is_void:
@@ -246,24 +260,25 @@ class Histories(RuleBasedStateMachine):
             body = {"refreshToken": token, "userId": int(user_id)}
             assert self.ask("POST", "/api/users/refresh_token", body)[0] == 400
 
-    @rule(holder=holders)
-    def log_out(self, holder: Holder) -> None:
-        body = {"refreshToken": holder.session.answers[holder.has].refresh}
-        assert self.ask("POST", "/api/users/logout", body)[0] == 204
-        holder.session.alive = False
+    @rule(holder=holders, seldom=st.integers(0, 7))
+    def log_out(self, holder: Holder, seldom: int) -> None:
+        if not seldom:
+            body = {"refreshToken": holder.session.answers[holder.has].refresh}
+            assert self.ask("POST", "/api/users/logout", body)[0] == 204
+            holder.session.alive = False
 
-    @rule(holder=holders)
-    def sign_out_everywhere(self, holder: Holder) -> None:
-        answer = holder.session.answers[holder.has]
-        assume(self.seconds < answer.expires and not answer.is_void)
+    @rule(holder=holders, seldom=st.integers(0, 7))
+    def sign_out_everywhere(self, holder: Holder, seldom: int) -> None:
+        answer, is_alive = holder.session.answers[holder.has], holder.session.alive
+        if seldom or self.seconds >= answer.expires or answer.is_void:
+            return
         status, _ = self.ask("DELETE", "/api/users/sessions", access=answer.access)
-        assert status == (204 if holder.session.alive else 401)
-        if holder.session.alive:
-            for model in self.models:
-                model.alive = model.alive and model.user != holder.session.user
+        assert status == (204 if is_alive else 401)
+        for model in self.models:
+            model.alive = model.alive and not (is_alive and model.user == holder.session.user)
 
     @precondition(lambda self: self.clock)
-    @rule(seconds=st.sampled_from([0.5, 3, WINDOW, WINDOW + 0.001, 60, 7200]))
+    @rule(seconds=st.sampled_from([0.5, 3, WINDOW, WINDOW + 0.001, 60, 60, 7200]))
     def wait(self, seconds: float) -> None:
         self.clock.shift(timedelta(seconds=seconds))
         self.seconds = round(self.seconds + seconds, 3)
