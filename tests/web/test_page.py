@@ -85,9 +85,11 @@ class Browser:
 
     def press(self, text: str) -> None:
         def pressed(driver: Any) -> bool:
-            driver.find_element(
+            button = driver.find_element(
                 By.XPATH, f"//button[normalize-space()='{text}' or @aria-label='{text}']"
-            ).click()
+            )
+            driver.execute_script("arguments[0].scrollIntoView({ block: 'nearest' })", button)
+            button.click()
             return True
 
         self.wait.until(pressed)
@@ -214,6 +216,17 @@ def test_whom_the_thief_robbed_ends_the_session_by_the_next_refresh(browser: Bro
     browser.sees("Signed out. You came with counter 0, which was spent before")
 
 
+def test_what_is_said_stays_in_sight(browser: Browser) -> None:
+    browser.sign_in()
+    browser.press("Sign in on another device")
+    browser.sees("Another session was opened")
+    assert browser.driver.execute_script("return scrollY") > 0
+    said = browser.driver.execute_script(
+        "return document.getElementById('said').getBoundingClientRect().top"
+    )
+    assert said >= 0
+
+
 def test_a_thief_with_a_copy_is_let_in_like_its_owner(later: Browser) -> None:
     later.sign_in()
     later.press("Refresh")
@@ -261,9 +274,10 @@ def test_tasks_are_worked_with_and_shown_as_text(browser: Browser) -> None:
 def test_everything_can_be_reached_by_keyboard_and_has_a_name(browser: Browser) -> None:
     browser.sign_in()
     assert browser.driver.switch_to.active_element == browser["access-h"]
+    browser.press("Steal a copy")
     found = browser.all("button, input, a")
     shown = [each for each in found if each.is_displayed()]
-    assert len(shown) > 6
+    assert len(shown) > 10
     assert all(each.accessible_name for each in shown)
     reached: set[str] = set()
     for _ in range(len(shown) + 5):
