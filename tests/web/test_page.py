@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,26 @@ def test_it_names_swagger_where_there_is_one(make_app: MakeApp) -> None:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A service with the demo users, whose access tokens and retry window are short."""
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("Chromium and chromedriver are not installed")
-    folder = tmp_path_factory.mktemp("page")
-    assert flask(folder, "db", "seed")[0] == 0
+    """A service whose access tokens are short-lived."""
+    folder = seeded(tmp_path_factory)
     with serving(folder, workers=2, ACCESS_TOKEN_SECONDS="4", REFRESH_RETRY_SECONDS="60") as live:
         yield live
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A service whose retry window is short."""
+    with serving(seeded(tmp_path_factory), workers=2, REFRESH_RETRY_SECONDS="1") as live:
+        yield live
+
+
+def seeded(folders: pytest.TempPathFactory) -> Path:
+    """A folder whose database has the demo users."""
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("Chromium and chromedriver are not installed")
+    folder = folders.mktemp("page")
+    assert flask(folder, "db", "seed")[0] == 0
+    return folder
 
 
 class Browser:
@@ -71,9 +85,11 @@ class Browser:
 
     def press(self, text: str) -> None:
         def pressed(driver: Any) -> bool:
-            driver.find_element(
+            button = driver.find_element(
                 By.XPATH, f"//button[normalize-space()='{text}' or @aria-label='{text}']"
-            ).click()
+            )
+            driver.execute_script("arguments[0].scrollIntoView({ block: 'nearest' })", button)
+            button.click()
             return True
 
         self.wait.until(pressed)
@@ -91,11 +107,31 @@ class Browser:
         self.press("Fill in the demo user")
         self["password"].send_keys(Keys.ENTER)
         self.sees("Hello Anna")
+        self.sees("this one", "devices")
+
+    def lose_an_answer(self) -> None:
+        """And let the retry window go by."""
+        self.press("Refresh and lose the answer")
+        self.sees("was lost")
+        self.wait.until(lambda _: int(self["lost-for"].text or 0) >= 2)
 
 
 @pytest.fixture
 def browser(page: Live, tmp_path: Path) -> Iterator[Browser]:
-    somebody = Browser(page, tmp_path)
+    with looking_at(page, tmp_path) as somebody:
+        yield somebody
+
+
+@pytest.fixture
+def later(impatient: Live, tmp_path: Path) -> Iterator[Browser]:
+    """Somebody for whom the retry window is soon over."""
+    with looking_at(impatient, tmp_path) as somebody:
+        yield somebody
+
+
+@contextmanager
+def looking_at(live: Live, profile: Path) -> Iterator[Browser]:
+    somebody = Browser(live, profile)
     yield somebody
     lines: list[dict[str, str]] = somebody.driver.get_log("browser")  # type: ignore[no-untyped-call]
     messages = [line["message"] for line in lines]
@@ -119,18 +155,88 @@ def test_tokens_are_shown_decoded_and_the_counter_moves(browser: Browser) -> Non
     assert int(browser["left"].text) > 0
 
 
-def test_a_lost_answer_is_told_again_and_a_replay_ends_the_session(browser: Browser) -> None:
+def test_an_answer_is_told_again_and_a_replay_ends_the_session(browser: Browser) -> None:
     browser.sign_in()
     browser.press("Refresh")
     browser.sees("The counter is 1.")
     browser.press("Send the refresh token with counter 0 again")
-    browser.sees("answered again: counter 1")
+    browser.sees("The same answer came again: counter 1.")
     browser.press("Refresh")
     browser.sees("The counter is 2.")
     browser.press("Send the refresh token with counter 0 again")
-    browser.sees("Signed out. The token with counter 0 was used before.")
+    browser.sees("Signed out. You came with counter 0, which was spent before")
     assert browser["signed-out"].is_displayed()
     assert browser.driver.switch_to.active_element == browser["email"]
+
+
+def test_it_shows_whether_the_pair_was_used_and_uses_none_by_itself(browser: Browser) -> None:
+    browser.sign_in()
+    assert browser["fate"].text == "used"  # the lists were asked for
+    browser.press("Refresh")
+    browser.sees("The counter is 1.")
+    assert browser["fate"].text == "unused"
+    browser.press("Use the access token")
+    browser.sees("You were let in: counter 1 is used.")
+    assert browser["fate"].text == "used"
+
+
+def test_a_lost_answer_signs_nobody_out_however_late(later: Browser) -> None:
+    later.sign_in()
+    later.lose_an_answer()
+    assert later["counter"].text == "0"
+    later.press("Refresh")
+    later.sees(
+        "You are still signed in. Another answer came, counter 2; the one with counter 1 is void."
+    )
+    assert later["fate"].text == "unused"
+    assert not later["lost"].is_displayed()
+    later.press("Use the access token")
+    later.sees("You were let in")
+
+
+@pytest.mark.parametrize("act", ["Refresh as the thief", "Use as the thief"])
+def test_a_thief_with_a_lost_answer_ends_the_session(later: Browser, act: str) -> None:
+    later.sign_in()
+    later.lose_an_answer()
+    later.press("Refresh")
+    later.sees("You are still signed in.")
+    assert later["loot"].text == "the lost answer: counter 1, void"
+    later.press(act)
+    later.sees("Signed out. The thief came with counter 1, which is void")
+    later.sees("Two parties hold tokens")
+
+
+def test_whom_the_thief_robbed_ends_the_session_by_the_next_refresh(browser: Browser) -> None:
+    browser.sign_in()
+    browser.press("Refresh and lose the answer")
+    browser.sees("was lost")
+    browser.press("Refresh as the thief")
+    browser.sees("The thief was answered: counter 2. You hold counter 0, used.")
+    browser.press("Refresh")
+    browser.sees("Signed out. You came with counter 0, which was spent before")
+
+
+def test_what_is_said_stays_in_sight(browser: Browser) -> None:
+    browser.sign_in()
+    browser.press("Sign in on another device")
+    browser.sees("Another session was opened")
+    assert browser.driver.execute_script("return scrollY") > 0
+    said = browser.driver.execute_script(
+        "return document.getElementById('said').getBoundingClientRect().top"
+    )
+    assert said >= 0
+
+
+def test_a_thief_with_a_copy_is_let_in_like_its_owner(later: Browser) -> None:
+    later.sign_in()
+    later.press("Refresh")
+    later.sees("The counter is 1.")
+    later.press("Steal a copy")
+    later.sees("Nobody can see that yet.")
+    later.press("Use as the thief")
+    later.sees("The thief was let in")
+    assert later["fate"].text == "used"
+    assert later["loot"].text == "a copy of your pair: counter 1, used"
 
 
 def test_an_expired_token_is_renewed_by_itself(browser: Browser) -> None:
@@ -168,9 +274,10 @@ def test_tasks_are_worked_with_and_shown_as_text(browser: Browser) -> None:
 def test_everything_can_be_reached_by_keyboard_and_has_a_name(browser: Browser) -> None:
     browser.sign_in()
     assert browser.driver.switch_to.active_element == browser["access-h"]
+    browser.press("Steal a copy")
     found = browser.all("button, input, a")
     shown = [each for each in found if each.is_displayed()]
-    assert len(shown) > 6
+    assert len(shown) > 10
     assert all(each.accessible_name for each in shown)
     reached: set[str] = set()
     for _ in range(len(shown) + 5):
