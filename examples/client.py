@@ -5,7 +5,8 @@
     client.call("GET", "/api/tasks")
 
 Threads may share it. It refreshes when an access token has expired, one at a time, keeps the new pair before it uses
-it, and repeats the request once. A lost answer is asked for again: for ten seconds the service gives the same one.
+it, and repeats the request once. A lost answer is asked for again, at once and whenever somebody comes back, however
+late and after a restart of the program too: the old pair stays stored until the new one is.
 """
 
 import json
@@ -18,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 REFRESH = "/api/users/refresh_token"
-SECONDS = 3  # for one answer: three fit into the service's retry window
+SECONDS = 3  # for one answer
 
 
 class ApiError(Exception):
