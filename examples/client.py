@@ -40,12 +40,11 @@ class Client:
 
     def __init__(self, url: str, store: Path) -> None:
         self.url, self.store = url.rstrip("/"), store
-        self._tokens: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
+        self._tokens: dict[str, Any] = json.loads(store.read_text() or "{}") if store.exists() else {}
         self._refreshing = threading.Lock()
         self._http = requests.Session()
-        lost = Retry(
-            2, backoff_factor=0.2, allowed_methods=["POST"], status_forcelist=(429, 503), raise_on_status=False
-        )
+        self._http.auth = lambda request: request  # else ~/.netrc puts its Basic in the place of our Bearer
+        lost = Retry(2, backoff_factor=.2, allowed_methods=["POST"], status_forcelist=(429, 503), raise_on_status=False)
         self._http.mount(self.url + REFRESH, HTTPAdapter(max_retries=lost))
 
     def log_in(self, email: str, password: str) -> None:

@@ -181,3 +181,25 @@ def test_nobody_logs_out_while_a_refresh_is_under_way(
             client.call("GET", "/api/tasks")
         out[0].result()
     assert client.store.read_text() == "{}"
+
+
+def test_netrc_has_no_say(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login anna password secret")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert client.call("GET", "/api/tasks") == []
+
+
+def test_a_proxy_of_the_environment_is_used(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", client.url)  # the service itself, which answers for any host
+    behind = Client("http://tasks.invalid", client.store)
+    assert behind.call("GET", "/api/tasks") == []
+
+
+def test_an_empty_store_is_nobody_signed_in(tmp_path: Path) -> None:
+    store = tmp_path / "tokens.json"
+    store.touch()
+    with pytest.raises(SignedOut):
+        Client("http://localhost", store).call("GET", "/api/tasks")
