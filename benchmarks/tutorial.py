@@ -70,6 +70,9 @@ def tokens(session: Session, user: User) -> dict[str, Any]:
             expiry_date=moment + timedelta(days=14),
             session_id=uuid.uuid4(),
             counter=0,
+            used_counter=0,
+            void_answers=0,
+            void_counter=0,
         )
     )
     session.commit()

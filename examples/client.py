@@ -5,7 +5,8 @@
     client.call("GET", "/api/tasks")
 
 Threads may share it. It refreshes when an access token has expired, one at a time, keeps the new pair before it uses
-it, and repeats the request once. A lost answer is asked for again: for ten seconds the service gives the same one.
+it, and repeats the request once. A lost answer is asked for again, at once and whenever somebody comes back, however
+late and after a restart of the program too: the old pair stays stored until the new one is.
 """
 
 import json
@@ -18,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 REFRESH = "/api/users/refresh_token"
-SECONDS = 3  # for one answer: three fit into the service's retry window
+SECONDS = 3  # for one answer
 
 
 class ApiError(Exception):
@@ -39,12 +40,11 @@ class Client:
 
     def __init__(self, url: str, store: Path) -> None:
         self.url, self.store = url.rstrip("/"), store
-        self._tokens: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
+        self._tokens: dict[str, Any] = json.loads(store.read_text() or "{}") if store.exists() else {}
         self._refreshing = threading.Lock()
         self._http = requests.Session()
-        lost = Retry(
-            2, backoff_factor=0.2, allowed_methods=["POST"], status_forcelist=(429, 503), raise_on_status=False
-        )
+        self._http.auth = lambda request: request  # else ~/.netrc puts its Basic in the place of our Bearer
+        lost = Retry(2, backoff_factor=.2, allowed_methods=["POST"], status_forcelist=(429, 503), raise_on_status=False)
         self._http.mount(self.url + REFRESH, HTTPAdapter(max_retries=lost))
 
     def log_in(self, email: str, password: str) -> None:

@@ -38,19 +38,30 @@ else
 fi
 
 step "6. Refresh silently: new tokens, and the list again"
-used=$refresh
 call 200 POST /api/users/refresh_token "{\"refreshToken\": \"$refresh\"}"
 access=$(member accessToken) refresh=$(member refreshToken)
 call 200 GET /api/tasks "" "$access"
 
-step "7. Refresh once more; then somebody uses the token before the last: it was stolen, the session is over"
-call 200 POST /api/users/refresh_token "{\"refreshToken\": \"$refresh\"}"
-access=$(member accessToken) refresh=$(member refreshToken)
-call 400 POST /api/users/refresh_token "{\"refreshToken\": \"$used\"}"
+step "7. Refresh, and lose the answer; ask again until the retry window is over: another one, and nobody is signed out"
+used="{\"refreshToken\": \"$refresh\"}"
+call 200 POST /api/users/refresh_token "$used"
+lost=$(member refreshToken) SECONDS=0
+until [ "$(member refreshToken)" != "$lost" ]; do
+  sleep 1
+  call 200 POST /api/users/refresh_token "$used"
+done
+access=$(member accessToken) refresh=$(member refreshToken) window=$SECONDS
+call 200 GET /api/tasks "" "$access"
+
+# That was the new access token's first use, and it matters: as long as nothing of an answer is used it may be lost
+# again, and the used token is answered. Now the client has it, so whoever sends the used token is somebody else.
+step "8. After the retry window somebody sends the used token once more: it was stolen, the session is over"
+sleep "$((window + 1))"
+call 400 POST /api/users/refresh_token "$used"
 call 400 POST /api/users/refresh_token "{\"refreshToken\": \"$refresh\"}"
 call 401 GET /api/tasks "" "$access"
 
-step "8. Log in again, log out; the malicious user who kept the refresh token is refused"
+step "9. Log in again, log out; the malicious user who kept the refresh token is refused"
 call 200 POST /api/users/login "{\"email\": \"$email\", \"password\": \"correct horse battery\"}"
 access=$(member accessToken) kept=$(member refreshToken)
 call 204 POST /api/users/logout "" "$access"

@@ -10,13 +10,16 @@ from typing import Any
 import jwt
 import pytest
 import requests
+import time_machine
+from flask import Flask
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 
 from examples.client import REFRESH, ApiError, Client, SignedOut
 from tasks_api.auth.refresh_tokens import decode
 from tasks_api.config import ROOT
-from tests.live import PASSWORD, Live, at_once, new_user
+from tests.conftest import joined
+from tests.live import PASSWORD, Live, at_once, bearer, new_user
 
 
 @pytest.fixture
@@ -93,6 +96,38 @@ def test_a_lost_answer_is_asked_for_again(client: Client, monkeypatch: pytest.Mo
     assert counter(client) == 1
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_lost_answer_is_asked_for_again_however_late(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    service = joined(app).client  # without a network, so that its clock can be moved
+    lost: list[str] = []
+
+    def losing(
+        self: Client, method: str, path: str, body: object = None, access: str = ""
+    ) -> requests.Response:
+        sent = service.open(path, method=method, json=body, headers=bearer(access))
+        if path == REFRESH and not lost:
+            lost.append(sent.text)
+            raise requests.ConnectionError
+        received = requests.Response()
+        received.status_code, received._content = sent.status_code, sent.data
+        received.headers.update(sent.headers)
+        return received
+
+    monkeypatch.setattr(Client, "_send", losing)
+    client = Client("http://localhost", tmp_path / "tokens.json")
+    with time_machine.travel("2026-05-01T12:00:00Z", tick=False) as clock:
+        client.log_in("anna@example.com", PASSWORD)
+        clock.shift(3600)
+        with pytest.raises(requests.ConnectionError):
+            client.call("GET", "/api/tasks")
+        clock.shift(10 * 24 * 3600)
+        back = Client(client.url, client.store) if restarted else client
+        assert back.call("GET", "/api/tasks") == []
+        assert counter(client) == 2  # what was lost is void
+
+
 def test_a_session_that_is_over_is_said_once_and_forgotten(client: Client) -> None:
     other = Client(client.url, client.store)
     other.log_out()
@@ -146,3 +181,25 @@ def test_nobody_logs_out_while_a_refresh_is_under_way(
             client.call("GET", "/api/tasks")
         out[0].result()
     assert client.store.read_text() == "{}"
+
+
+def test_netrc_has_no_say(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login anna password secret")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert client.call("GET", "/api/tasks") == []
+
+
+def test_a_proxy_of_the_environment_is_used(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", client.url)  # the service itself, which answers for any host
+    behind = Client("http://tasks.invalid", client.store)
+    assert behind.call("GET", "/api/tasks") == []
+
+
+def test_an_empty_store_is_nobody_signed_in(tmp_path: Path) -> None:
+    store = tmp_path / "tokens.json"
+    store.touch()
+    with pytest.raises(SignedOut):
+        Client("http://localhost", store).call("GET", "/api/tasks")

@@ -42,11 +42,11 @@ def test_the_collection_passes_twice_in_a_row(collection: dict[str, Any], tmp_pa
     newman = [str(NEWMAN), "run", str(COLLECTION), *options.split()]
     newman += ["--reporter-json-export", str(report)]
     settings = environment(tmp_path)
-    with serving(tmp_path, workers=2) as live:
+    with serving(tmp_path, workers=2, REFRESH_RETRY_SECONDS="3") as live:
         assert flask(tmp_path, "db", "seed")[0] == 0
         for _ in range(2):
             result = subprocess.run(
-                [*newman, "--env-var", f"url={live.url}"],
+                [*newman, "--env-var", f"url={live.url}", "--env-var", "retrySeconds=3"],
                 env=settings,
                 capture_output=True,
                 text=True,
