@@ -1,4 +1,4 @@
-# The service in an image: docker build --tag tasks-api .   Settings come from the environment, see README.
+# The service in an image: docker build --tag tasks-api .   Settings come from the environment: docs/settings.md.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /app
 COPY constraints.txt setup.cfg pyproject.toml README.md wsgi.py gunicorn.conf.py ./

@@ -73,6 +73,7 @@ up: $(SECRETS)  ## run in Docker on http://localhost:5217 (PROFILE=sqlite, sqlse
 	@$(COMPOSE) --profile $(PROFILE) up --build --detach --wait
 
 rollout: $(SECRETS)  ## replace the replicas by new ones, one after the other; no request is lost
+	@$(COMPOSE) --profile replicas run --rm --build upgrade
 	@for n in 1 2; do \
 		$(PROXY) "sed -i 's/\(server replica-$$n:.*\);/\1 down;/' $(PROXY_CONF) && nginx -s reload" && sleep 2 \
 		&& $(COMPOSE) --profile replicas up --build --detach --no-deps --wait replica-$$n \

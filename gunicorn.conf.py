@@ -7,6 +7,7 @@ GUNICORN_CMD_ARGS and the command line change anything.
 import gc
 import math
 import os
+import resource
 import shutil
 import sqlite3
 import tempfile
@@ -15,7 +16,11 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-_environ = {**dotenv_values(".env"), **os.environ}  # as the service's own settings
+# What is wrong with settings the service itself says.
+_environ = dict(os.environ)
+with suppress(ValueError):
+    _environ = {**dotenv_values(".env"), **os.environ}
+_threads = _environ.get("TASKS_THREADS") or ""
 # In memory, where there is such a place: a disk that is full shall not end a worker.
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
@@ -39,7 +44,10 @@ bind = "127.0.0.1:5217"
 if "WEB_CONCURRENCY" not in os.environ:  # gunicorn's own name for it
     workers = usable_processors()
 worker_class = "gthread"
-threads = int(_environ.get("TASKS_THREADS") or 4)
+threads = int(_threads) if _threads.isdecimal() else 4
+# No more than there are files for: a worker that cannot accept a connection ends.
+_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+worker_connections = max(2 * threads, min(1000, _files - 4 * threads - 64))
 worker_tmp_dir = _MEMORY  # for the workers' heartbeats
 limit_request_fields = 64
 control_socket_disable = True
@@ -53,8 +61,8 @@ proc_name = "tasks-api"
 # https://prometheus.github.io/client_python/multiprocess/
 
 
-def on_starting(_server):
-    """Make the folder, before there is a worker."""
+def when_ready(_server):
+    """Make the folder, when the address is ours and before there is a worker."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tasks-api-", dir=_MEMORY)
 
 

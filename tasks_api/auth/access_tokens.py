@@ -1,16 +1,14 @@
 """Access tokens: issued and checked with flask-jwt-extended, let in only while their session lives."""
 
+import logging
 import uuid
-from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-import jwt
 from flask import Flask, current_app, g, request
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt.algorithms import HMACAlgorithm
 from jwt.exceptions import ExpiredSignatureError, InvalidSignatureError, PyJWTError
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +23,8 @@ from .answers import Answers
 from .sessions import OpenSession, end_session
 
 session, user = refresh_tokens.c, users.c
+
+log = logging.getLogger(__name__)
 
 CLOCK_SKEW_SECONDS = 5  # how far the clocks of two machines may differ
 REMEMBERED = 4096  # access tokens whose signature was good
@@ -50,16 +50,6 @@ _USE = (
     )
     .values(used_counter=bindparam("used"))
 )
-
-
-class PreparedOnce(HMACAlgorithm):
-    """PyJWT's HS256. PyJWT tries to read the key as PEM, DER and JSON for each token: 26 microseconds."""
-
-    prepare_key = lru_cache(HMACAlgorithm.prepare_key)
-
-
-jwt.unregister_algorithm("HS256")
-jwt.register_algorithm("HS256", PreparedOnce(HMACAlgorithm.SHA256))
 
 
 class Caller(NamedTuple):
@@ -145,8 +135,8 @@ def _let_in(found: Caller) -> None:
         return
     # Somebody acts with an answer that was presumed lost, or that a restored database does not know.
     if answers.is_void(found.counter) or found.counter > answers.counter:
-        with suppress(ApiError):  # somebody else just did
-            end_session(found.user_id, found.session_id, "void_used")
+        reason = "void_used" if answers.is_void(found.counter) else "replay"
+        end_session(found.user_id, found.session_id, reason)
         raise ApiError(A04)
     # The first that comes with the current answer shows, once a rotation, that it was not lost.
     if found.counter == answers.counter and found.counter > answers.used:
@@ -154,6 +144,7 @@ def _let_in(found: Caller) -> None:
             used = execute(_USE, {"of_session": found.session_id, "used": found.counter})
         except SQLAlchemyError:
             # A read-only database, a deadlock's victim: the next request tries again.
+            log.warning("the use of an answer could not be written", exc_info=True)
             return
         if not used:  # a rotation, or another request, was faster
             _let_in(found)

@@ -83,8 +83,8 @@ def end(email: str, session_id: uuid.UUID | None) -> None:
     user_id = _user(email).id
     if session_id is None:
         sessions.end_all_sessions(user_id)
-    else:
-        sessions.end_session(user_id, session_id, "operator")
+    elif not sessions.end_session(user_id, session_id, "operator"):
+        raise click.ClickException(f"{email} has no such session")
     click.echo("Ended.")
 
 

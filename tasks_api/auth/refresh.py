@@ -1,6 +1,5 @@
 """What a refresh token is worth: the cases of a refresh, and logging out with one."""
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import NoReturn
 
@@ -106,8 +105,8 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
     # stole it. A newer one than the row knows: the database was restored from a backup, and nobody can tell any
     # more. Nobody keeps the session.
     reason = "void_used" if answers.is_void(token.counter) else "replay"
+    end_session(row.user_id, row.session_id, reason)
     security_event("refresh_replayed", counter=token.counter, current=row.counter, **facts)
-    _end(row, reason)
     raise ApiError(INVALID_GRANT)
 
 
@@ -119,17 +118,12 @@ def log_out(text: str) -> None:
         return
     row = _session_of(token)
     if row is not None:
-        _end(row, "logout")
+        end_session(row.user_id, row.session_id, "logout")
 
 
 def _refuse(reason: str, **facts: object) -> NoReturn:
     security_event("refresh_refused", reason=reason, **facts)
     raise ApiError(INVALID_GRANT)
-
-
-def _end(row: AnyRow, reason: str) -> None:
-    with suppress(ApiError):  # somebody else just did
-        end_session(row.user_id, row.session_id, reason)
 
 
 def _session_of(token: Token) -> AnyRow | None:

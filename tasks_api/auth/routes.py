@@ -1,6 +1,7 @@
 """/api/users: signing up, in and out; who am I; my devices. And the keys that others verify our tokens with."""
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint as FlaskBlueprint
@@ -44,9 +45,8 @@ from .schemas import (
 )
 from .sessions import Device, OpenSession
 
-JWKS_SECONDS = (
-    300  # a new key is announced so long before it signs, or it is not known elsewhere yet
-)
+# A new key is announced so long before it signs, or it is not known elsewhere yet.
+JWKS_SECONDS = 300
 
 auth = Blueprint("users", "/api/users", "Signing up, in and out; refreshing")
 account = Blueprint("account", "/api/users", "Who am I; my password; my devices", authenticate)
@@ -111,10 +111,8 @@ def log_out(body: dict[str, Any]) -> None:
         refresh.log_out(body["refresh_token"])
         return
     authenticate()
-    try:
-        sessions.end_session(caller().user_id, caller().session_id, "logout")
-    except ApiError:  # somebody else just did
-        raise ApiError(A04) from None
+    if not sessions.end_session(caller().user_id, caller().session_id, "logout"):
+        raise ApiError(A04)
 
 
 @account.get("/info")
@@ -148,11 +146,10 @@ def list_sessions() -> Any:
 @account.errors(NOT_FOUND)
 def end_session(session_id: str) -> None:
     """Sign one device out."""
-    try:
-        wanted = uuid.UUID(session_id)
-    except ValueError:
-        raise ApiError(NOT_FOUND, "You have no such session.") from None
-    sessions.end_session(caller().user_id, wanted, "signed_out")
+    with suppress(ValueError):
+        if sessions.end_session(caller().user_id, uuid.UUID(session_id), "signed_out"):
+            return
+    raise ApiError(NOT_FOUND, "You have no such session.")
 
 
 @account.delete("/sessions")

@@ -43,13 +43,8 @@ _DROPPED = re.compile(
     "(connect|connection|command)?timeout|multipleactiveresultsets|mars_connection|persistsecurityinfo"
     "|pooling|(min|max)poolsize"
 )
-_FREE_TEXT = {"server", "database", "uid", "pwd", "app", "wsid"}
-_ODBC_VALUES = {
-    "true": "yes",
-    "sspi": "yes",
-    "false": "no",
-    "activedirectorymanagedidentity": "ActiveDirectoryMsi",
-}
+_SWITCHES = {"encrypt", "trustservercertificate", "trusted_connection", "multisubnetfailover"}
+_SWITCHED = {"true": "yes", "1": "yes", "sspi": "yes", "false": "no", "0": "no"}
 
 
 def read_database_url(text: str) -> Path | Keywords:
@@ -111,9 +106,11 @@ def _in_odbcs_words(pairs: Mapping[str, str]) -> Keywords:
         joined = spelt.lower().replace(" ", "")
         name = _ODBC_NAMES.get(joined, joined)
         if name == "authentication":
-            value = value.replace(" ", "")
+            value = value.replace(" ", "").replace("ManagedIdentity", "Msi")
+        if name in _SWITCHES:
+            value = _SWITCHED.get(value.lower(), value.lower())
         if not _DROPPED.fullmatch(name):
-            known[name] = value if name in _FREE_TEXT else _ODBC_VALUES.get(value.lower(), value)
+            known[name] = value
     known["server"] = _server(known.get("server", ""), known.pop("port", ""))
     if not known.get("database"):
         raise ValueError("must name a database")

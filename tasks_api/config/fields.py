@@ -5,11 +5,12 @@ A message finishes a sentence that begins with the setting's name, and quotes no
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import field
 from typing import Any
 
 import marshmallow as ma
-from limits import parse
+from limits import parse_many
 from marshmallow import fields, validate
 
 from .keys import MIN_KEY_BYTES
@@ -47,7 +48,11 @@ class Texts(Text):
         if not isinstance(items, list | tuple):
             raise ma.ValidationError("must be a list, comma-separated")
         read = super()._deserialize
-        return tuple(read(item, *args, **kwargs) for item in items if item != "")
+        return tuple(
+            read(item, *args, **kwargs)
+            for item in items
+            if not isinstance(item, str) or item.strip()
+        )
 
 
 def row(
@@ -103,11 +108,10 @@ def rate(default: str, meaning: str) -> Any:
 
 def read_rate(text: str) -> str:
     """A number of attempts in a time."""
-    try:
-        parse(text)
-    except ValueError:
-        raise ValueError("must be a rate like '10 per minute'") from None
-    return text
+    with suppress(ValueError):
+        if len(parse_many(text)) == 1:
+            return text
+    raise ValueError("must be a rate like '10 per minute'")
 
 
 def read_key(text: str) -> bytes:

@@ -247,6 +247,9 @@ def _completed(known: dict[str, Any], instance: Path) -> dict[str, Any]:
     if "upgrade_on_start" not in known:
         url = known.get("database_url", Settings.database_url)
         known["upgrade_on_start"] = isinstance(url, Path)
+    origins = known.get("cors_origins", ())
+    if "*" in origins and len(origins) > 1:
+        raise ConfigError("TASKS_CORS_ORIGINS must be * alone, or origins without it")
     generated = []
     for name in ("jwt_secret_key", "refresh_token_key"):
         if name in known or (name == "jwt_secret_key" and "jwt_private_key_file" in known):

@@ -30,9 +30,8 @@ Parameters = Mapping[str, Any] | None  # the values of a statement's bindparams
 
 POOL_SECONDS = 5  # how long a request waits for a connection
 PAUSES = (0.05, 0.2)  # seconds, at most, before each repetition
-REPEAT_SECONDS = (
-    2  # no repetition begins later: a request that has waited so long had better be told
-)
+# No repetition begins later: a request that has waited so long had better be told.
+REPEAT_SECONDS = 2
 
 CONNECTIONS = Gauge(
     "tasks_database_connections_in_use",

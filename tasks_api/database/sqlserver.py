@@ -18,9 +18,8 @@ from ..config.database_url import Keywords
 
 LOGIN_SECONDS = 5  # how long the server may take to let us in
 LOCK_SECONDS = 6  # how long a statement waits for a lock; the server looks for deadlocks every 5
-QUERY_SECONDS = (
-    7  # how long it may work on one; a server that says nothing at all costs thrice as much
-)
+# How long it may work on one; a server that says nothing at all costs thrice as much.
+QUERY_SECONDS = 7
 
 NEWEST_DRIVER = "ODBC Driver 18 for SQL Server"
 _DRIVER = re.compile(r"ODBC Driver (1[7-9]|[2-9]\d) for SQL Server")
@@ -90,8 +89,9 @@ def connect(
     pyodbc.pooling = False  # SQLAlchemy has a pool
     connection = pyodbc.connect(connection_string(keywords), timeout=login_seconds, autocommit=True)
     connection.timeout = query_seconds
-    # XACT_ABORT: a statement that fails leaves no half of its transaction.
-    connection.execute(f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON").close()
+    # XACT_ABORT: a statement that fails leaves no half of its transaction. NOCOUNT: its rows are counted.
+    options = f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON; SET NOCOUNT OFF"
+    connection.execute(options).close()
     return connection
 
 

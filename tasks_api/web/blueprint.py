@@ -138,6 +138,8 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 class Api(SmorestApi):  # type: ignore[misc]
     """flask-smorest's, leaving error answers to ``error_handlers.py``."""
 
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
     def init_app(self, app: Flask, *, spec_kwargs: dict[str, Any] | None = None) -> None:
         """Register, with orjson for every answer."""
         app.json = Json(app)

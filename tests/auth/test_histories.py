@@ -90,7 +90,7 @@ class Holder:
         return (
             self.is_answered
             and self.session.last is not self
-            and moment - self.session.rotated > WINDOW
+            and round(moment - self.session.rotated, 3) > WINDOW
         )
 
 
@@ -159,9 +159,9 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.clock)
     @rule(target=holders, victim=holders, uses=st.booleans())
-    def be_faster_than_the_victim(self, victim: Holder, uses: bool) -> Holder:
+    def be_faster_than_the_victim(self, victim: Holder, uses: bool) -> Any:
         """A thief refreshes first, and may lie low; the victim comes a minute later."""
-        thief = self.steal(victim=victim, back=0)
+        thief: Any = self.steal(victim=victim, back=0)
         self.refresh(holder=thief, lost=False, skew=0)
         if uses:
             self.use(holder=thief, skew=0)
@@ -189,7 +189,7 @@ class Histories(RuleBasedStateMachine):
         session = holder.session
         token = session.answers[index].refresh
         status, body = self.ask("POST", "/api/users/refresh_token", {"refreshToken": token})
-        age = max(0.0, moment - session.rotated)
+        age = round(max(0.0, moment - session.rotated), 3)
         void_in_a_row = session.current - 1 - session.parent
         if not session.alive:
             assert status == 400
@@ -254,10 +254,13 @@ class Histories(RuleBasedStateMachine):
     @rule(holder=holders, other=holders)
     def name_another_user(self, holder: Holder, other: Holder) -> None:
         if holder.session.user != other.session.user:
-            access = other.session.answers[-1].access
-            user_id = jwt.decode(access, options={"verify_signature": False})["sub"]
-            token = holder.session.answers[-1].refresh
-            body = {"refreshToken": token, "userId": int(user_id)}
+            access = jwt.decode(
+                other.session.answers[-1].access, options={"verify_signature": False}
+            )
+            body = {
+                "refreshToken": holder.session.answers[-1].refresh,
+                "userId": int(access["sub"]),
+            }
             assert self.ask("POST", "/api/users/refresh_token", body)[0] == 400
 
     @rule(holder=holders, seldom=st.integers(0, 7))
@@ -307,6 +310,10 @@ def play(service: Service, clock: Any, histories: int, steps: int) -> None:
     run_state_machine_as_test(machine, settings=profile)
 
 
+def bearer(access: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {access}"} if access else {}
+
+
 def test_no_history_breaks_a_promise(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     # What a password costs is no part of these promises: thousands of logins shall be cheap.
     def cheap(password: str, salt: bytes, _count: int) -> bytes:
@@ -316,8 +323,7 @@ def test_no_history_breaks_a_promise(make_app: MakeApp, monkeypatch: pytest.Monk
     client = make_app(MAX_SESSIONS="1000", LOG_LEVEL="ERROR").test_client()
 
     def service(method: str, path: str, body: object = None, access: str = "") -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {access}"} if access else {}
-        answer = client.open(path, method=method, headers=headers, json=body)
+        answer = client.open(path, method=method, headers=bearer(access), json=body)
         return answer.status_code, answer.get_json(silent=True)
 
     with time_machine.travel(START, tick=False) as clock:
@@ -326,8 +332,8 @@ def test_no_history_breaks_a_promise(make_app: MakeApp, monkeypatch: pytest.Monk
 
 def test_no_history_breaks_a_promise_among_several_workers(live: Live) -> None:
     def service(method: str, path: str, body: object = None, access: str = "") -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {access}"} if access else {}
-        answer = requests.request(method, live.url + path, headers=headers, json=body, timeout=30)
+        url, headers = live.url + path, bearer(access)
+        answer = requests.request(method, url, headers=headers, json=body, timeout=30)
         return answer.status_code, answer.json() if answer.content else None
 
     play(service, None, 10, 15)

@@ -95,6 +95,6 @@ def test_what_sqlclient_knows_is_understood_and_the_rest_is_the_drivers() -> Non
         "failover_partner": "other",
         "trustservercertificate": "yes",
         "app": "true",
-        "encrypt": "Strict",
+        "encrypt": "strict",
         "authentication": "ActiveDirectoryMsi",
     }

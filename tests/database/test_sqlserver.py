@@ -200,7 +200,7 @@ def test_a_connection_waits_for_nothing_for_ever(server: FakePyodbc) -> None:
     assert server.pooling is False
     assert server.timeout == sqlserver.QUERY_SECONDS
     assert server.executed == [
-        f"SET LOCK_TIMEOUT {sqlserver.LOCK_SECONDS * 1000}; SET XACT_ABORT ON"
+        f"SET LOCK_TIMEOUT {sqlserver.LOCK_SECONDS * 1000}; SET XACT_ABORT ON; SET NOCOUNT OFF"
     ]
     assert sqlserver.LOCK_SECONDS < sqlserver.QUERY_SECONDS
 
