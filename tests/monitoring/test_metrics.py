@@ -74,7 +74,7 @@ def test_metrics_count_by_route(anna: Person) -> None:
     text = anna.client.get("/metrics").text
     assert 'method="GET",route="/api/tasks/<task_id>",status="404"' in text
     assert "tasks/12345" not in text
-    assert 'tasks_security_events_total{event="login_ok"}' in text
+    assert 'tasks_security_events_total{event="login_ok",reason=""}' in text
 
 
 def test_metrics_count_over_all_workers(live: Live) -> None:
