@@ -121,9 +121,12 @@ class Loop:
             now,
             "agent",
             "::1",
+            0,
+            self.counter + 1,
             session,
             self.counter,
             self.hash,
+            2**31 - 1,
         )
         self.run(zip(self.statements["refresh"], ((session,), after), strict=True))
         self.counter += 1

@@ -40,8 +40,8 @@ class Databases:
 
     def create(self, instance: Path) -> Keywords:
         keywords = self.at(database=f"TasksTest_{os.getpid()}_{len(self.made)}")
-        self.made[instance] = keywords
         migrations.create(keywords)
+        self.made[instance] = keywords
         return keywords
 
     def execute(self, instance: Path, *statements: str) -> None:
