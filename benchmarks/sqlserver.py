@@ -190,6 +190,9 @@ def statements_and_round_trips(databases: Databases, folder: Path) -> dict[str, 
             "change": lambda: somebody.call("PATCH", f"/api/tasks/{task}", json={"name": "y"}),
             "delete": lambda: somebody.call("DELETE", f"/api/tasks/{task}"),
             "refresh": lambda: somebody.keep(somebody.refreshed()),
+            "list, first": lambda: somebody.call(
+                "GET", "/api/tasks?limit=20"
+            ),  # marks the answer as used
             "login": somebody.log_in,
             "sessions": lambda: somebody.call("GET", "/api/users/sessions"),
             "logout": lambda: somebody.call("POST", "/api/users/logout"),
@@ -239,7 +242,13 @@ def main(seconds: float) -> None:
             name.removeprefix("TASKS_"): value for name, value in databases.settings(folder).items()
         }
         live = stack.enter_context(
-            serving(folder, workers=os.cpu_count() or 1, LOG_LEVEL="WARNING", **settings)
+            serving(
+                folder,
+                "--keep-alive=600",
+                workers=os.cpu_count() or 1,
+                LOG_LEVEL="WARNING",
+                **settings,
+            )
         )
         people = [Caller(live.url, f"bench{n}@example.com") for n in range(CLIENTS)]
         loops = [
