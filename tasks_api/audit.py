@@ -12,6 +12,8 @@ SECURITY_EVENTS = Counter(
 
 # What happens every day; everything else is a warning.
 _ORDINARY = {"signed_up", "login_ok", "password_changed", "session_ended", "user_activated"}
+# Of a session's end: somebody stole a token.
+_TWO_HOLDERS = {"replay", "void_used"}
 
 
 def security_event(event: str, **facts: object) -> None:
@@ -27,5 +29,6 @@ def security_event(event: str, **facts: object) -> None:
         for name, fact in facts.items()
         if fact is not None
     }
-    level = logging.INFO if event in _ORDINARY else logging.WARNING
+    is_ordinary = event in _ORDINARY and facts.get("reason") not in _TWO_HOLDERS
+    level = logging.INFO if is_ordinary else logging.WARNING
     log.log(level, event, extra=known | {"event": event})

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -21,6 +22,13 @@ MakeApp = Callable[..., Flask]
 
 def pytest_sessionfinish() -> None:
     databases.drop_all()
+
+
+@pytest.fixture
+def clock() -> Iterator[Any]:
+    """A clock that stands still until it is moved."""
+    with time_machine.travel("2026-05-01T12:00:00Z", tick=False) as traveller:
+        yield traveller
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any
 
 import jwt
 import pytest
-import time_machine
 from flask import Flask
 from sqlalchemy import event, select, update
 from sqlalchemy.exc import OperationalError
@@ -20,11 +19,7 @@ from tests.conftest import MakeApp, Person, joined, problem
 MONTH = 30 * 24 * 3600
 KEY = "k" * 40
 
-
-@pytest.fixture(autouse=True)
-def clock() -> Any:
-    with time_machine.travel("2026-05-01T12:00:00Z", tick=False) as traveller:
-        yield traveller
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, select, update
@@ -17,14 +16,9 @@ from tasks_api.database.engine import db, execute, fetch_all
 from tasks_api.models import refresh_tokens
 from tests.conftest import MakeApp, Person, joined, problem
 
-NOW = "2026-05-01T12:00:00Z"
 DAY = 24 * 3600
 
-
-@pytest.fixture(autouse=True)
-def clock() -> Any:
-    with time_machine.travel(NOW, tick=False) as traveller:
-        yield traveller
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def rows(app: Flask) -> list[Any]:

@@ -69,6 +69,24 @@ def test_an_ended_session_is_named(capsys: pytest.CaptureFixture[str], make_app:
     assert (ended["session_id"], ended["user_id"]) == (phones, 1)
 
 
+def test_two_holders_are_a_warning(
+    capsys: pytest.CaptureFixture[str], make_app: MakeApp, clock: Any
+) -> None:
+    anna = joined(make_app(LOG_LEVEL="WARNING"))
+    lost = anna.refreshed().get_json()["accessToken"]
+    clock.shift(60)
+    anna.keep(anna.refreshed())
+    assert anna.is_in()
+    anna.access = lost
+    assert not anna.is_in()
+    last = lines(capsys)[-1]
+    assert (last["event"], last["reason"], last["level"]) == (
+        "session_ended",
+        "void_used",
+        "WARNING",
+    )
+
+
 def test_no_secret_reaches_the_log(capsys: pytest.CaptureFixture[str], make_app: MakeApp) -> None:
     anna = joined(make_app())
     used = anna.refresh
