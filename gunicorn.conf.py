@@ -18,7 +18,7 @@ from dotenv import dotenv_values
 
 # What is wrong with settings the service itself says.
 _environ = dict(os.environ)
-with suppress(ValueError):
+with suppress(OSError, ValueError):
     _environ = {**dotenv_values(".env"), **os.environ}
 _threads = _environ.get("TASKS_THREADS") or ""
 # In memory, where there is such a place: a disk that is full shall not end a worker.
@@ -66,11 +66,19 @@ def when_ready(_server):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tasks-api-", dir=_MEMORY)
 
 
+def pre_fork(_server, _worker):
+    """Make it anew where it was deleted: systemd empties /dev/shm of whoever logs out (RemoveIPC)."""
+    Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(mode=0o700, exist_ok=True)
+
+
 def child_exit(_server, worker):
-    """Forget the gauges of a worker that is gone."""
+    """Forget the gauges of a worker that is gone, and a file that it did not come to fill."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"*_{worker.pid}.db"):
+        if not file.stat().st_size:
+            file.unlink()
 
 
 def post_worker_init(_worker):

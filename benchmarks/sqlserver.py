@@ -229,6 +229,18 @@ def measure(actions: list[Action], seconds: float) -> list[float]:
     return durations
 
 
+def row(route: str, service: list[float], bare: list[float], seconds: float) -> str:
+    """A line of the table, of durations in seconds. On a slow day there may be too few for one."""
+    if min(len(service), len(bare)) < 2:
+        return f"{route:<12}too few answers in {seconds:g} s: {len(service)} and {len(bare)}"
+    columns = [
+        f"{len(figures) / seconds:>8.0f}{statistics.median(figures) * 1000:>9.2f}"
+        f"{statistics.quantiles(figures, n=100)[98] * 1000:>9.2f}"
+        for figures in (service, bare)
+    ]
+    return f"{route:<12}{columns[0]:>33}{columns[1]:>35}{len(service) / len(bare):>14.0%}"
+
+
 def main(seconds: float) -> None:
     """Print all of it."""
     databases = Databases()
@@ -274,12 +286,7 @@ def main(seconds: float) -> None:
             service, bare = (
                 [figure for both in rounds for figure in both[side]] for side in (0, 1)
             )
-            columns = [
-                f"{len(figures) / seconds:>8.0f}{statistics.median(figures) * 1000:>9.2f}"
-                f"{statistics.quantiles(figures, n=100)[98] * 1000:>9.2f}"
-                for figures in (service, bare)
-            ]
-            print(f"{route:<12}{columns[0]:>33}{columns[1]:>35}{len(service) / len(bare):>14.0%}")
+            print(row(route, service, bare, seconds))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """How often something may be tried: counts in this process's memory, or in Redis for all."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any, NoReturn, TypeVar, cast
@@ -20,41 +22,65 @@ from .errors import RATE_LIMITED, ApiError
 
 log = logging.getLogger(__name__)
 
-STORAGE_PAUSE = 5  # seconds that a storage which failed is left alone
+STORAGE_SECONDS = 0.5  # how long a storage may take for an answer
+STORAGE_PAUSE = 5  # seconds that one which failed is left alone
 
 T = TypeVar("T")
 
 
 class Counters:
-    """Counts attempts in ``storage``, and in this process's memory while that does not answer."""
+    """Counts attempts in ``storage``, and in this process's memory while that does not answer.
+
+    While it is away, one thread tries it now and then; the rest do not wait.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._shared = FixedWindowRateLimiter(storage)
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self._away_until = 0.0
+        self._lock = threading.Lock()
 
     def ask(self, question: Callable[[FixedWindowRateLimiter], T]) -> T:
         """The answer of the counts that can be had."""
-        if time.monotonic() >= self._away_until:
+        if self._may_be_there():
             try:
-                return question(self._shared)
+                answer = question(self._shared)
             except StorageError as error:
                 log.warning("rate limits are counted by each process alone: %s", error)
                 self._away_until = time.monotonic() + STORAGE_PAUSE
+            else:
+                self._away_until = 0.0
+                return answer
         return question(self._own)
+
+    def _may_be_there(self) -> bool:
+        with self._lock:
+            moment = time.monotonic()
+            if moment < self._away_until:
+                return False
+            if self._away_until:
+                self._away_until = moment + STORAGE_PAUSE  # for everybody else
+            return True
 
 
 def init_attempts(app: Flask, settings: Settings) -> None:
     """Count attempts where the settings say.
 
     Raises:
-        ConfigError: the package for that place is missing.
+        ConfigError: the package for that place is missing, or it knows no such place.
     """
+    patience: Any = {"socket_timeout": STORAGE_SECONDS, "socket_connect_timeout": STORAGE_SECONDS}
+    name, uri = "TASKS_RATELIMIT_STORAGE_URI", settings.ratelimit_storage_uri
     try:
-        storage: Any = storage_from_string(settings.ratelimit_storage_uri, wrap_exceptions=True)
+        storage: Any = storage_from_string(uri, wrap_exceptions=True, **patience)
+        with suppress(StorageError):  # it may be away for now
+            storage.get("")
     except ConfigurationError:
-        advice = "needs a package that is not installed; for Redis: make install EXTRAS=redis"
-        raise ConfigError(f"TASKS_RATELIMIT_STORAGE_URI {advice}") from None
+        raise ConfigError(f"{name} needs a package: make install EXTRAS=redis") from None
+    except (TypeError, ValueError):  # which quote it
+        raise ConfigError(
+            f"{name} has a port or an option that Redis' client does not know"
+        ) from None
     app.extensions["attempts"] = Counters(storage)
 
 

@@ -81,7 +81,7 @@ UNSUPPORTED = Problem(
     "unsupported_media_type",
     415,
     "Unsupported media type",
-    "The body must be application/json in UTF-8.",
+    "The body must be application/json in UTF-8, not compressed.",
 )
 RATE_LIMITED = Problem(
     "rate_limited", 429, "Too many attempts", "Too many attempts: wait before the next one."

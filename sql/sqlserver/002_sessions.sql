@@ -12,17 +12,38 @@ IF EXISTS (SELECT 1 FROM SchemaVersion WHERE Version = 2)
 
 BEGIN TRANSACTION;
 
--- Two refusals that a person has to settle first; nothing has changed when they come.
-IF
-    EXISTS (
+-- Refusals that a person has to settle first; nothing has changed when they come.
+DECLARE @reason nvarchar(400);
+
+-- Asked of the column's collation itself: with a Turkish one i and I are two letters, in upper and in lower case.
+SELECT
+    @reason = N'User.Email tells I from i, for its collation is ' + collation_name
+    + N'; give it one that ignores case first, and no Turkish one.'
+FROM sys.columns
+WHERE
+    object_id = OBJECT_ID(N'[User]')
+    AND name = N'Email'
+    AND NOT EXISTS (
         SELECT 1
-        FROM sys.columns
-        WHERE
-            object_id = OBJECT_ID(N'[User]')
-            AND name = N'Email'
-            AND (collation_name LIKE N'%[_]CS[_]%' OR collation_name LIKE N'%[_]BIN%')
-    )
-    THROW 50001, N'The column User.Email tells upper from lower case; give it a CI collation first.', 1;
+        FROM (
+            SELECT Email FROM [User] WHERE 1 = 0
+            UNION ALL
+            SELECT N'I'
+        ) AS Letters
+        WHERE Letters.Email = N'i'
+    );
+
+IF @reason IS NOT NULL
+    THROW 50001, @reason, 1;
+
+SELECT @reason = N'The trigger ' + name + N' stands in the way of OUTPUT clauses; drop or disable it first.'
+FROM sys.triggers
+WHERE
+    is_disabled = 0
+    AND parent_id IN (OBJECT_ID(N'[User]'), OBJECT_ID(N'Task'), OBJECT_ID(N'RefreshToken'));
+
+IF @reason IS NOT NULL
+    THROW 50004, @reason, 1;
 
 IF EXISTS (SELECT 1 FROM [User] GROUP BY Email HAVING COUNT(*) > 1)
     THROW 50002, N'Users share an email; make User.Email unique first (UX_User_Email).', 1;

@@ -15,8 +15,13 @@ from marshmallow import fields, validate
 
 from .keys import MIN_KEY_BYTES
 
-_STORAGE_URI = re.compile(r"(memory|(async\+)?(redis|rediss|memcached|mongodb)[a-z+]*)://")
+# An @ that is not the last of user and password would make a part of the password a host.
+_STORAGE_URI = re.compile(
+    r"memory://|rediss?://([^/?#]*@)?[^/?#@]*(/\d*)?(\?[^#@]*)?|redis\+unix:///[^?#@]+(\?[^#@]*)?"
+)
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@*]+", re.IGNORECASE)
+_WEB = re.compile(r"https?://.*", re.IGNORECASE)
+_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 
 
 class Text(fields.String):
@@ -119,6 +124,8 @@ def read_key(text: str) -> bytes:
     key = text.encode()
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")
+    if b"," in key:
+        raise ValueError("must have no comma: lists of keys are split there")
     return key
 
 
@@ -126,13 +133,20 @@ def read_origin(text: str) -> str:
     """A browser origin, or ``*``."""
     if not _ORIGIN.fullmatch(text):
         raise ValueError("must be origins like http://localhost:4200, comma-separated")
+    is_browsers = text.isascii() and text.islower() and not _DEFAULT_PORT.fullmatch(text)
+    if _WEB.fullmatch(text) and not is_browsers:
+        raise ValueError(
+            "must be origins as browsers send them: lower case, xn-- names, no default port"
+        )
     return text
 
 
 def read_storage_uri(text: str) -> str:
     """A place where attempts are counted."""
-    if not _STORAGE_URI.match(text):
-        raise ValueError("must be a storage address such as memory:// or redis://host:6379")
+    if not _STORAGE_URI.fullmatch(text):
+        raise ValueError(
+            "must be memory:// or like redis://:password@host:6379/0; in a password %2F is /, %40 is @"
+        )
     return text
 
 

@@ -205,8 +205,8 @@ def rows() -> dict[str, Field[Any]]:
 def _from_dotenv() -> dict[str, str]:
     try:
         found = dotenv_values(".env")
-    except ValueError:  # what PowerShell writes is UTF-16
-        raise ConfigError(f"{Path('.env').absolute()} is not text in UTF-8") from None
+    except (OSError, ValueError):  # what PowerShell writes is UTF-16
+        raise ConfigError(f"{Path('.env').absolute()} cannot be read as text in UTF-8") from None
     return {name: text for name, text in found.items() if text is not None}
 
 
@@ -220,7 +220,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        found = runpy.run_path(str(path)) if path.exists() else {}
+        is_there = path.exists()
+    except PermissionError:  # a folder that is closed to this user, who may need nothing of it
+        is_there = False
+    try:
+        found = runpy.run_path(str(path)) if is_there else {}
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise ConfigError(f"{path} cannot be read: {reason}") from None

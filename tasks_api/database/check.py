@@ -61,6 +61,13 @@ FROM (
 WHERE COALESCE(HAS_PERMS_BY_NAME(needed.name, 'OBJECT', needed.permission), 0) = 0
 """
 
+# OUTPUT, by which inserts and updates tell what they wrote, is error 334 on a table with one.
+_TRIGGERS = """
+SELECT name
+FROM sys.triggers
+WHERE is_disabled = 0 AND parent_id IN (OBJECT_ID('[User]'), OBJECT_ID('Task'), OBJECT_ID('RefreshToken'))
+"""
+
 
 def report(engine: Engine, settings: Settings) -> tuple[dict[str, str], bool]:
     """What a database that answers is like.
@@ -73,15 +80,21 @@ def report(engine: Engine, settings: Settings) -> tuple[dict[str, str], bool]:
     """
     facts = {"driver": f"SQLite {sqlite3.sqlite_version}", "database": str(settings.database_file)}
     missing: Sequence[str] = ()
+    triggers: Sequence[str] = ()
     waiting = migrations.pending(engine, settings)
     if settings.sqlserver:
         with engine.connect() as connection:
             facts = _about_server(connection, settings.sqlserver)
             missing = () if waiting else connection.execute(text(_MISSING)).scalars().all()
+            triggers = connection.execute(text(_TRIGGERS)).scalars().all()
     facts["schema"] = migrations.advice(waiting) if waiting else "current"
     if missing:
         facts["permissions"] = f"missing: {', '.join(missing)}"
-    return facts, not waiting and not missing
+    if triggers:
+        facts["triggers"] = (
+            f"drop or disable {', '.join(triggers)}: OUTPUT clauses fail beside them"
+        )
+    return facts, not (waiting or missing or triggers)
 
 
 def _about_server(connection: Connection, keywords: Keywords) -> dict[str, str]:

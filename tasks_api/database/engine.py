@@ -205,7 +205,8 @@ def does_not_answer(error: SQLAlchemyError) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     return (
-        error.connection_invalidated
+        error.statement is None  # it was not even asked: there is no way in
+        or error.connection_invalidated
         or sqlite.is_damage(error.orig)
         or sqlserver.is_operators(error.orig)
     )

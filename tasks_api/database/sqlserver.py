@@ -29,16 +29,19 @@ _QUIET = re.compile(r"[\w.,:\\/@+\-]*")  # values that need no braces
 # https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
 DEADLOCK_VICTIM = 1205
 LOCK_TIMEOUT = 1222
-# The connection or the server went away, or Azure SQL asks to come back:
+# Another connection may do: this one or its server went away, it is another replica's turn, the token that it came in
+# with is too old, or Azure SQL asks to come back:
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
 _TRANSIENT = frozenset(
-    {64, 233, 596, 4060, 6005, 10053, 10054, 10060, 10928, 10929, 18401}
-    | {40197, 40501, 40613, 49918, 49919, 49920}
+    {64, 233, 596, 927, 952, 976, 978, 983, 3906, 4060, 6005, 10053, 10054, 10060, 10928, 10929}
+    | {10936, 18401, 37396, 40197, 40501, 40549, 40550, 40551, 40552, 40553, 40613}
+    | {49918, 49919, 49920}
 )
-# What an operator has to mend: schema, login, permission, space, memory, damage, locks, read-only.
+# What an operator has to mend: schema, triggers, permission, space, memory, damage, locks, the version store.
 _OPERATORS = frozenset(
-    {207, 208, 229, 230, 262, 297, 701, 823, 824, 825, 845, 916, 926, 945, 1101, 1105, 1204}
-    | {DEADLOCK_VICTIM, LOCK_TIMEOUT, 3906, 8645, 8651, 9001, 9002, 18452, 18456, 40544}
+    {207, 208, 229, 230, 262, 297, 334, 605, 615, 701, 802, 823, 824, 825, 845, 916, 922, 926, 942}
+    | {945, 1101, 1105, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 3958, 3966, 8628, 8645, 8651, 9001}
+    | {9002, 40544}
 )
 
 

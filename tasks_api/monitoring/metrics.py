@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..clock import now
 from ..database.engine import fetch_all
+from ..errors import UNAVAILABLE, ApiError
 from ..models import refresh_tokens
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -38,6 +39,8 @@ _SESSIONS = (
     .select_from(refresh_tokens)
     .where(refresh_tokens.c.expiry_date > bindparam("moment"))
 )
+
+_NO_FOLDER = "Somebody has deleted the folder in which the workers count: reload the service."
 
 metrics = Blueprint("metrics", __name__)
 
@@ -65,7 +68,10 @@ def show() -> Response:
     counted = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         counted = CollectorRegistry()
-        MultiProcessCollector(counted)
+        try:
+            MultiProcessCollector(counted)
+        except ValueError:
+            raise ApiError(UNAVAILABLE, _NO_FOLDER) from None
     asked = CollectorRegistry()
     asked.register(Sessions())
     return Response(

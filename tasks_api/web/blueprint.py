@@ -15,7 +15,7 @@ from flask_smorest import Api as SmorestApi
 from flask_smorest import Blueprint as SmorestBlueprint
 from webargs.core import is_json
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..errors import A01, A02, A03, A04, TOO_LARGE, UNAVAILABLE, UNSUPPORTED, ApiError, Problem
 from .schemas import ProblemSchema, RequestSchema
@@ -51,7 +51,8 @@ class Parser(FlaskParser):
         is_unnamed = wanted.body_optional and not req.mimetype
         if not (is_json(req.mimetype) or req.mimetype == "text/json" or is_unnamed):
             raise ApiError(UNSUPPORTED)
-        if req.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        charset = req.mimetype_params.get("charset", "utf-8").lower()
+        if charset not in ("utf-8", "utf8") or req.content_encoding not in (None, "", "identity"):
             raise ApiError(UNSUPPORTED)
         try:
             return orjson.loads(body)
@@ -73,10 +74,12 @@ class Parser(FlaskParser):
 def _body(req: Request, problem: Problem) -> bytes:
     try:
         body = req.get_data()
-    except HTTPException:
+    except RequestEntityTooLarge:
         raise
     except Exception:  # the server's own: chunks that are none, a client that went away
         raise ApiError(problem, "The body could not be read.") from None
+    if len(body) < (req.content_length or 0):  # RFC 9112, section 8: not to be acted upon
+        raise ApiError(problem, "The body is not whole.")
     # A chunked one is cut off there without a word.
     if len(body) >= (req.max_content_length or 0):
         raise ApiError(TOO_LARGE)

@@ -80,7 +80,7 @@ def _add_headers(response: Response) -> Response:
         added.append(("Content-Security-Policy", POLICY))
     if request.is_secure and not _is_local():
         added.append(("Strict-Transport-Security", HSTS))
-    if request.path.startswith("/api/"):
+    if request.path.startswith(("/api/", "/health/", "/metrics")):
         added.append(("Cache-Control", "no-store"))
     response.headers.extend(added)
     return response
@@ -89,7 +89,7 @@ def _add_headers(response: Response) -> Response:
 def _is_local() -> bool:
     """Whether the browser would keep plain http from other programs on its machine."""
     try:
-        name = urlsplit(f"//{request.host}").hostname or ""
+        name = (urlsplit(f"//{request.host}").hostname or "").removesuffix(".")
         return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
     except ValueError:
         return False

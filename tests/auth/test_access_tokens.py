@@ -8,7 +8,7 @@ import time_machine
 from flask import Flask
 
 from tasks_api.config.keys import secret_key
-from tests.conftest import MakeApp, Person, problem
+from tests.conftest import MakeApp, Person, joined, problem
 
 KEY = "k" * 64  # long enough for HS512
 KID = secret_key(KEY.encode()).kid
@@ -82,6 +82,10 @@ WRONG_CLAIMS: list[dict[str, Any]] = [
     {"aud": "somebody"},
     {"sub": "-1"},
     {"sub": "\u0661"},
+    {"sub": "01"},
+    {"sub": "1_0"},
+    {"sub": "9" * 5000},
+    {"exp": float("inf")},
     {"sid": "x"},
     {"sid": 5},
     {"nbf": 2**32},
@@ -109,6 +113,29 @@ def test_every_wrong_kind_of_token_is_a03(anna: Person) -> None:
         answer = anna.call("GET", "/api/users/info")
         problem(answer, 401, "A03")
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+def test_only_what_is_whole_and_names_a_key_of_ours_is_called_forged(
+    capsys: pytest.CaptureFixture[str], make_app: MakeApp
+) -> None:
+    anna = joined(make_app(JWT_SECRET_KEY=KEY))
+    good = anna.access
+    header, _, signature = good.split(".")
+    other = signed(claims(anna) | {"sub": "2"}).split(".")[1]
+    refused = [
+        *("null", "undefined", "[object Object]", f'"{good}"', f"{good}, {good}"),
+        *(good[:length] for length in (-1, -3, -7, -43, -44, 100)),
+        signed(claims(anna), kid="somebody's"),
+        jwt.encode({"nameid": "1"}, "the original's key, which is its own", "HS256"),
+    ]
+    forged = [signed(claims(anna), "x" * 40), f"{header}.{other}.{signature}"]
+    for tokens, event in ((refused, "access_token_refused"), (forged, "access_token_forged")):
+        for anna.access in tokens:
+            capsys.readouterr()
+            problem(anna.call("GET", "/api/users/info"), 401, "A03")
+            said = capsys.readouterr().out
+            assert f'"{event}"' in said, anna.access
+            assert good not in said
 
 
 @pytest.mark.parametrize(

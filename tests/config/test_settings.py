@@ -1,5 +1,6 @@
 """Settings: safe without any, refused in one line when wrong."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from tasks_api.config import ROOT, ConfigError, Settings
 from tasks_api.config.keys import generated_key
 from tasks_api.config.settings import rows
 from tests.live import at_once, flask
+
+SERVER = "Server=db;Database=T;UID=u;PWD=hidden-password"
 
 
 def load(tmp_path: Path, **settings: str) -> Settings:
@@ -30,13 +33,26 @@ def test_no_settings_at_all_are_safe(tmp_path: Path) -> None:
         ("DATABSE_URL", "x"),
         ("DATABASE_URL", "nonsense"),
         ("JWT_SECRET_KEY", "short"),
+        ("JWT_SECRET_KEY", "a key with a comma, which a list would lose"),
+        ("REFRESH_TOKEN_KEY", "a key with a comma, which a list would lose"),
         ("REFRESH_TOKEN_KEY_PREVIOUS", "x"),
         ("ACCESS_TOKEN_SECONDS", "15 minutes"),
         ("REFRESH_RETRY_SECONDS", "61"),
         ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "*, https://a.example"),
+        ("CORS_ORIGINS", "https://a.example/"),
+        ("CORS_ORIGINS", "https://a.example:443"),
+        ("CORS_ORIGINS", "http://A.example"),
+        ("CORS_ORIGINS", "https://bücher.example"),
+        ("CORS_ORIGINS", "null"),
         ("RATELIMIT_ENABLED", "perhaps"),
         ("RATELIMIT_LOGIN", "often"),
         ("RATELIMIT_STORAGE_URI", "here"),
+        ("RATELIMIT_STORAGE_URI", "redis://:pass/w@cache"),
+        ("RATELIMIT_STORAGE_URI", "redis://:1234#w@cache"),
+        ("RATELIMIT_STORAGE_URI", "redis://:pass?w@cache"),
+        ("RATELIMIT_STORAGE_URI", "redis://cache/zero"),
+        ("RATELIMIT_STORAGE_URI", "async+redis://cache"),
         ("LOG_LEVEL", "loud"),
         ("JWT_ISSUER", " "),
     ],
@@ -44,8 +60,9 @@ def test_no_settings_at_all_are_safe(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_refused_in_one_line_that_names_it(
     tmp_path: Path, name: str, value: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"\A.*TASKS_{name}.*\Z"):
+    with pytest.raises(ConfigError, match=rf"\A.*TASKS_{name}.*\Z") as refusal:
         load(tmp_path, **{name: value})
+    assert value == " " or value not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -72,14 +89,32 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
         load(tmp_path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_dotenv_is_read_and_the_real_environment_wins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / ".env").write_text("TASKS_MAX_SESSIONS=7\nTASKS_JWT_ISSUER=dotenv\n")
+    (tmp_path / ".env").write_text("TASKS_MAX_SESSIONS=7\nTASKS_JWT_ISSUER=dotenv\n", encoding)
     monkeypatch.setenv("TASKS_JWT_ISSUER", "real")
     settings = Settings.load(instance_path=tmp_path)
     assert (settings.max_sessions, settings.jwt_issuer) == (7, "real")
+
+
+def test_a_folder_that_may_not_be_entered_is_not_needed(tmp_path: Path) -> None:
+    """As where an image runs under a user id that the platform made up."""
+    tmp_path.chmod(0)
+    needed = {"JWT_SECRET_KEY": "j" * 32, "REFRESH_TOKEN_KEY": "r" * 32, "DATABASE_URL": SERVER}
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        assert load(tmp_path, **needed).sqlserver
+        del needed["REFRESH_TOKEN_KEY"]
+        with pytest.raises(ConfigError, match="TASKS_REFRESH_TOKEN_KEY is not set and "):
+            load(tmp_path, **needed)
+    finally:
+        os.seteuid(was)
+        tmp_path.chmod(0o700)
 
 
 def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
@@ -103,7 +138,7 @@ def test_a_wrong_setting_stops_a_command_with_one_line(tmp_path: Path) -> None:
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     secrets = {
-        "DATABASE_URL": "Server=db;Database=T;UID=u;PWD=hidden-password",
+        "DATABASE_URL": SERVER,
         "RATELIMIT_STORAGE_URI": "redis://:hidden-redis@cache",
         "JWT_SECRET_KEY": "hidden-jwt" * 4,
         "JWT_SECRET_KEY_PREVIOUS": "hidden-old" * 4,
@@ -112,10 +147,13 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert "hidden" not in repr(load(tmp_path, **secrets))
 
 
-def test_a_dotenv_in_utf_16_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_dotenv_of_another_encoding_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / ".env").write_text("TASKS_MAX_SESSIONS=7\n", "utf-16")
-    with pytest.raises(ConfigError, match=rf"{tmp_path}/\.env is not text in UTF-8"):
+    (tmp_path / ".env").write_text("TASKS_JWT_ISSUER=ö\n", encoding)
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/\.env cannot be read as text in UTF-8"):
         Settings.load(instance_path=tmp_path)
 
 

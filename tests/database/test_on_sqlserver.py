@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.dialects import mssql
 
 from tasks_api.clock import to_smalldatetime
 from tasks_api.config import ROOT, current_settings
-from tasks_api.database import migrations, sqlserver
+from tasks_api.database import check, migrations, sqlserver
 from tasks_api.database.engine import db, execute
 from tasks_api.models import metadata
 from tests.conftest import MakeApp, Person, problem
@@ -35,15 +36,31 @@ def raw(app: Flask) -> Iterator[Any]:
         yield connection
 
 
-def test_emails_that_tell_case_apart_are_refused_and_named(make_app: MakeApp) -> None:
+@pytest.mark.parametrize("collation", ["Latin1_General_CS_AS", "Turkish_CI_AS"])
+def test_emails_that_tell_case_apart_are_refused_and_named(
+    make_app: MakeApp, collation: str
+) -> None:
     made = (ROOT / "sql" / "sqlserver" / "001_tasksdb.sql").read_text()
-    made = made.replace("Email nvarchar(50)", "Email nvarchar(50) COLLATE Latin1_General_CS_AS")
+    made = made.replace("Email nvarchar(50)", f"Email nvarchar(50) COLLATE {collation}")
     databases.execute(databases.shared, *migrations._batches(made))
+    refusal = r"User\.Email tells I from i, for its collation is \S+;"
     with (
         make_app(UPGRADE_ON_START="false").app_context(),
-        pytest.raises(migrations.MigrationError, match=r"User\.Email tells upper from lower"),
+        pytest.raises(migrations.MigrationError, match=refusal),
     ):
         migrations.upgrade(db.engine, current_settings)
+
+
+def test_a_trigger_that_is_in_the_way_is_named(make_app: MakeApp, client: FlaskClient) -> None:
+    trigger = "CREATE TRIGGER AuditTask ON Task AFTER INSERT AS SELECT 1"
+    databases.execute(databases.shared, trigger)
+    with make_app(UPGRADE_ON_START="false").app_context():
+        facts, is_usable = check.report(db.engine, current_settings)
+        assert not is_usable
+        assert "disable audittask" in facts["triggers"].lower()
+        execute(text("DROP TABLE SchemaVersion"))  # as where the original made the tables
+        with pytest.raises(migrations.MigrationError, match=r"(?i)the trigger AuditTask"):
+            migrations.upgrade(db.engine, current_settings)
 
 
 @pytest.mark.parametrize("name", ["日本語 Ω≈ç√ 😀 ؏", "'; DROP TABLE Task; --", "x" * 100])

@@ -7,8 +7,14 @@ import sys
 
 import pytest
 
+from benchmarks import sqlserver
 from tasks_api.config import ROOT
 from tests.databases import embedded_only
+
+
+def test_a_slow_day_has_a_row_too() -> None:
+    assert sqlserver.row("list", [0.01] * 9, [], 4) == "list        too few answers in 4 s: 9 and 0"
+    assert "100%" in sqlserver.row("list", [0.01] * 9, [0.01] * 9, 4)
 
 
 @embedded_only

@@ -50,6 +50,7 @@ def test_a_task_is_added_at_its_location(anna: Person) -> None:
         {"name": "x", "ts": "2026-02-03T04:05:06.12345678901234567Z"},
         {"name": "x", "ts": "2026-02-03T04:05:06.Z"},
         {"name": "x", "ts": "2026-02-03T04:051"},
+        {"name": "x", "ts": "2026-01-31t12:00:00z"},
         [],
         None,
     ],
@@ -88,6 +89,11 @@ def test_what_is_no_json_or_a_bomb_is_t00(anna: Person, data: bytes) -> None:
 )
 def test_another_media_type_or_charset_is_415(anna: Person, kind: str) -> None:
     problem(post(anna, b'{"name": "x"}', kind), 415, "unsupported_media_type")
+
+
+def test_a_compressed_body_is_415(anna: Person) -> None:
+    answer = anna.call("POST", "/api/tasks", json={}, headers={"Content-Encoding": "gzip"})
+    problem(answer, 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """Attacks, each under its name. Wrong access tokens are in auth/test_access_tokens.py, forged refresh tokens in
 auth/test_refresh.py, races in serving/test_concurrency.py, histories with a thief in auth/test_histories.py."""
 
+import socket
 import time
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
 
 from tasks_api.auth.refresh_tokens import decode
 from tests.conftest import Person
+from tests.live import Live, new_user
 
 
 def test_mass_assignment(anna: Person, bertil: Person) -> None:
@@ -105,6 +107,26 @@ def test_session_fixation(anna: Person, bertil: Person) -> None:
     assert bertil.call("GET", "/api/users/info").get_json()["email"] == bertil.email
 
 
+def test_a_body_that_is_not_whole_is_not_acted_upon(live: Live) -> None:
+    """As when a client goes away in the middle; RFC 9112, section 8."""
+    tokens = new_user(live, "cut@example.com")
+    start = (
+        "HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        f"Authorization: Bearer {tokens['accessToken']}\r\n"
+    )
+    for request, code in (
+        (f"POST /api/users/logout {start}Content-Length: 89\r\n\r\n", "R01"),
+        (f'POST /api/tasks {start}Content-Length: 50\r\n\r\n{{"name": "x"}}', "T00"),
+        (f'POST /api/tasks {start}Transfer-Encoding: chunked\r\n\r\n5\r\n{{"n', "T00"),
+    ):
+        with socket.create_connection(("127.0.0.1", urlsplit(live.url).port)) as line:
+            line.sendall(request.encode())
+            line.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: line.recv(65_536), b"")).decode()
+        assert f'"errorCode":"{code}"' in answer
+    assert live.get("/api/tasks", tokens["accessToken"]).json() == []
+
+
 def test_clickjacking_sniffing_and_caching(anna: Person, client: FlaskClient) -> None:
     for path in ("/api/tasks", "/nothing", "/health/live", "/openapi.json", "/metrics"):
         headers = anna.call("GET", path).headers
@@ -112,7 +134,8 @@ def test_clickjacking_sniffing_and_caching(anna: Person, client: FlaskClient) ->
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in client.get("/swagger").headers["Content-Security-Policy"]
-    for answer in (anna.log_in(), anna.refreshed(), anna.call("GET", "/api/users/info")):
+    answers = [anna.call("GET", path) for path in ("/api/users/info", "/health/ready", "/metrics")]
+    for answer in (anna.log_in(), anna.refreshed(), *answers):
         assert answer.headers["Cache-Control"] == "no-store"
 
 
@@ -122,6 +145,8 @@ def test_clickjacking_sniffing_and_caching(anna: Person, client: FlaskClient) ->
         ("http://tasks.example", None),
         ("https://tasks.example", "max-age=31536000"),
         ("https://localhost", None),
+        ("https://LocalHost.:1", None),
+        ("https://app.localhost", None),
         ("https://127.0.0.9:1", None),
         ("https://[::1]", None),
     ],

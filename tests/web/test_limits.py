@@ -1,19 +1,26 @@
 """Limits that several processes share, and what happens when they cannot."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
+from limits.errors import StorageError
+from limits.storage import MemoryStorage
+from limits.strategies import RateLimiter
 from werkzeug.test import TestResponse
 
-from tasks_api import create_app
+from tasks_api import attempts, create_app
 from tasks_api.config import ConfigError, Settings
 from tests.conftest import MakeApp, Person, joined, problem
-from tests.live import free_port
+from tests.live import at_once, free_port
 
 
 @dataclass
@@ -49,6 +56,67 @@ def test_processes_count_together_in_redis_and_alone_without_it(
     redis.process.kill()
     redis.process.wait()
     assert [one.log_in().status_code for _ in range(3)] == [401, 401, 429]
+
+
+@pytest.fixture
+def storage_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The seconds that storages are left alone by."""
+    clock = SimpleNamespace(seconds=0.0)
+    clock.monotonic = lambda: clock.seconds
+    monkeypatch.setattr(attempts, "time", clock)
+    return clock
+
+
+def test_a_storage_that_says_nothing_holds_up_one_and_the_rest_count_alone(
+    make_app: MakeApp, storage_clock: SimpleNamespace
+) -> None:
+    with ExitStack() as open_lines:
+        silent = open_lines.enter_context(socket.create_server(("127.0.0.1", 0)))
+        silent.setblocking(False)
+        uri = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        app = make_app(RATELIMIT_ENABLED="true", RATELIMIT_STORAGE_URI=uri)
+
+        def asked() -> int:
+            """How many have asked it since."""
+            count = 0
+            with suppress(BlockingIOError):
+                while line := silent.accept()[0]:
+                    open_lines.enter_context(line)
+                    count += 1
+            return count
+
+        joined(app)
+        assert asked() == 2  # at the start, and when she signed up
+        for expected in (0, 1, 1):
+            guesses = at_once(8, lambda: joined(app, f"{uuid4()}@example.com"))
+            assert len(guesses) == 8
+            assert asked() == expected
+            storage_clock.seconds += attempts.STORAGE_PAUSE
+
+
+def test_a_storage_that_is_back_is_asked_by_everybody(storage_clock: SimpleNamespace) -> None:
+    shared = MemoryStorage()
+    counters = attempts.Counters(shared)
+
+    def is_asked(is_away: bool = False) -> bool:
+        def question(counts: RateLimiter) -> bool:
+            if is_away and counts.storage is shared:
+                raise StorageError(OSError("away"))
+            return counts.storage is shared
+
+        return counters.ask(question)
+
+    assert [is_asked(), is_asked(is_away=True), is_asked()] == [True, False, False]
+    storage_clock.seconds = attempts.STORAGE_PAUSE
+    assert [is_asked(), is_asked()] == [True, True]
+
+
+def test_an_option_that_redis_does_not_know_stops_the_start(tmp_path: Path) -> None:
+    for uri in ("redis://:hidden@cache:99999", "redis://:hidden@127.0.0.1:1?hidden=1"):
+        settings = Settings.load({"TASKS_RATELIMIT_STORAGE_URI": uri}, tmp_path)
+        with pytest.raises(ConfigError, match=r"\ATASKS_RATELIMIT_STORAGE_URI .*\Z") as refusal:
+            create_app(settings)
+        assert "hidden" not in str(refusal.value)
 
 
 def test_a_missing_package_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

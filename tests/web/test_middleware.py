@@ -86,11 +86,18 @@ def test_what_a_proxy_says_is_read_as_an_address(
     assert address in [session["ipAddress"] for session in anna.sessions()]
 
 
-def test_an_openapi_document_names_the_prefix_of_a_trusted_proxy(make_app: MakeApp) -> None:
+def test_an_openapi_document_names_the_prefix_that_a_proxy_or_the_server_gives_it(
+    make_app: MakeApp,
+) -> None:
     client = make_app(TRUSTED_PROXIES="1").test_client()
-    for headers, url in (({}, "/"), ({"X-Forwarded-Prefix": "/svc"}, "/svc/")):
-        document = client.get("/openapi.json", headers=headers).get_json()
-        assert document["servers"] == [{"url": url}]
+    for headers, server, url in (
+        ({}, {}, "/"),
+        ({"X-Forwarded-Prefix": "/svc"}, {}, "/svc/"),
+        ({"X-Forwarded-Prefix": "/svc/"}, {}, "/svc/"),
+        ({}, {"SCRIPT_NAME": "/svc"}, "/svc/"),
+    ):
+        answer = client.get("/openapi.json", headers=headers, environ_overrides=server)
+        assert answer.get_json()["servers"] == [{"url": url}]
 
 
 def test_an_origin_of_any_scheme_is_compared_as_it_is(make_app: MakeApp) -> None:
