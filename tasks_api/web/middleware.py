@@ -42,7 +42,8 @@ def init_middleware(app: Flask, settings: Settings) -> None:
         CORS(app, origins=origins, expose_headers=EXPOSED_HEADERS, max_age=600)
     wrapped = normalised(app.wsgi_app)
     if count := settings.trusted_proxies:
-        wrapped = ProxyFix(wrapped, x_for=count, x_proto=count, x_host=count, x_prefix=count)
+        # Each proxy adds an address; the rest the innermost one writes, over what was there.
+        wrapped = ProxyFix(wrapped, x_for=count, x_proto=1, x_host=1, x_prefix=1)
     app.wsgi_app = wrapped  # type: ignore[method-assign]
 
 

@@ -67,6 +67,19 @@ def test_forwarded_headers_are_believed_only_from_configured_proxies(make_app: M
         assert added.headers["Location"].startswith("/api/tasks/")
 
 
+def test_of_two_proxies_each_adds_an_address_and_the_last_says_the_rest(make_app: MakeApp) -> None:
+    """As Cloudflare before nginx, or Front Door before App Service."""
+    anna = joined(make_app(TRUSTED_PROXIES="2"))
+    headers = {
+        "X-Forwarded-For": "192.0.2.1, 198.51.100.7, 10.0.0.1",  # the first is made up
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "tasks.example",
+    }
+    answer = anna.log_in(headers=headers)
+    assert "198.51.100.7" in [session["ipAddress"] for session in anna.sessions()]
+    assert "Strict-Transport-Security" in answer.headers
+
+
 @pytest.mark.parametrize(
     ("said", "address"),
     [
