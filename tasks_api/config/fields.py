@@ -13,8 +13,6 @@ import marshmallow as ma
 from limits import parse_many
 from marshmallow import fields, validate
 
-from .keys import MIN_KEY_BYTES
-
 # An @ that is not the last of user and password would make a part of the password a host.
 _STORAGE_URI = re.compile(
     r"memory://|rediss?://([^/?#]*@)?[^/?#@]*(/\d*)?(\?[^#@]*)?|redis\+unix:///[^?#@]+(\?[^#@]*)?"
@@ -117,16 +115,6 @@ def read_rate(text: str) -> str:
         if len(parse_many(text)) == 1:
             return text
     raise ValueError("must be a rate like '10 per minute'")
-
-
-def read_key(text: str) -> bytes:
-    """A key that is long enough to be one."""
-    key = text.encode()
-    if len(key) < MIN_KEY_BYTES:
-        raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")
-    if b"," in key:
-        raise ValueError("must have no comma: lists of keys are split there")
-    return key
 
 
 def read_origin(text: str) -> str:

@@ -32,6 +32,20 @@ class TokenKey(NamedTuple):
     jwk: dict[str, str] | None  # what others need to verify; None: a secret
 
 
+def read_key(text: str) -> bytes:
+    """A secret that is long enough to be one.
+
+    Raises:
+        ValueError: it is not, or could not be put on a list.
+    """
+    key = text.encode()
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")
+    if "," in text:
+        raise ValueError("must have no comma: lists of keys are split there")
+    return key
+
+
 def secret_key(secret: bytes) -> TokenKey:
     """A secret for HS256."""
     return TokenKey(
@@ -90,7 +104,7 @@ def generated_key(path: Path) -> bytes:
 
     Raises:
         OSError: the folder or the file cannot be written or read.
-        ValueError: the file holds less than 32 bytes.
+        ValueError: the file holds no key that can be used.
     """
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,7 +119,4 @@ def generated_key(path: Path) -> bytes:
             pass
         finally:
             Path(temporary).unlink()
-    key = path.read_bytes().strip()
-    if len(key) < MIN_KEY_BYTES:
-        raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")
-    return key
+    return read_key(path.read_text("utf-8").strip())

@@ -25,7 +25,6 @@ from .fields import (
     Texts,
     integer,
     rate,
-    read_key,
     read_log_level,
     read_origin,
     read_storage_uri,
@@ -34,7 +33,7 @@ from .fields import (
     secrets,
     switch,
 )
-from .keys import TokenKey, generated_key, key_file, secret_key, signing_key_file
+from .keys import TokenKey, generated_key, key_file, read_key, secret_key, signing_key_file
 
 PREFIX = "TASKS_"
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -124,8 +124,9 @@ def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["key"]
 
 
-def test_a_damaged_key_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "jwt_secret_key").write_text("short")
+@pytest.mark.parametrize("text", ["short", "a key with a comma, which a list would lose"])
+def test_a_damaged_key_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "jwt_secret_key").write_text(text)
     with pytest.raises(ConfigError, match="TASKS_JWT_SECRET_KEY"):
         load(tmp_path)
 
