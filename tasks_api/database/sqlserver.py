@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.types import String
 
 from ..config.database_url import Keywords
+from .statements import KeepingContext, keep
 
 LOGIN_SECONDS = 5  # how long the server may take to let us in
 LOCK_SECONDS = 6  # how long a statement waits for a lock; the server looks for deadlocks every 5
@@ -53,7 +54,7 @@ _TRANSIENT = frozenset(
         10928,
         10929,
     }
-    | {10936, 18401, 37396, 40197, 40501, 40549, 40550, 40551, 40552, 40553, 40613}
+    | {8179, 10936, 18401, 37396, 40197, 40501, 40549, 40550, 40551, 40552, 40553, 40613}
     | {49918, 49919, 49920}
 )
 # What an operator has to mend: schema, triggers, permission, space, memory, damage, locks, the version store.
@@ -74,7 +75,14 @@ def engine_options(keywords: Keywords) -> dict[str, Any]:
 
 
 def prepare(engine: Engine) -> None:
-    """Give text parameters the length of their column, and tell broken connections from the rest."""
+    """Keep statements, give text parameters their column's length, tell broken connections from the rest."""
+
+    @event.listens_for(engine, "connect")
+    def keep_statements(_connection: Any, record: Any) -> None:
+        keep(record)
+        engine.dialect.execution_ctx_cls = (
+            KeepingContext  # from now on: the dialect's own first questions are over
+        )
 
     @event.listens_for(engine, "do_setinputsizes")
     def set_lengths(sizes: dict[Any, Any], *_args: Any) -> None:

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.dialects import mssql
+from werkzeug.test import TestResponse
 
 from tasks_api.clock import to_smalldatetime
 from tasks_api.config import ROOT, current_settings
 from tasks_api.database import check, migrations, sqlserver
 from tasks_api.database.engine import db, execute
 from tasks_api.models import metadata
-from tests.conftest import MakeApp, Person, problem
+from tests.conftest import MakeApp, Person, joined, problem
 from tests.database.original import Original
 from tests.database.relay import Relay
 from tests.databases import databases, needs_server
@@ -114,6 +115,43 @@ def test_parameters_have_the_types_of_their_columns(make_app: MakeApp) -> None:
                 assert declared[name] == types[f"{table_name}.{column_name}"], said
     found_by = {"User.Email", "User.Id", "RefreshToken.SessionId", "RefreshToken.UserId", "Task.Id"}
     assert compared >= found_by
+
+
+def test_a_statement_is_one_round_trip_and_a_changed_schema_fails_none(make_app: MakeApp) -> None:
+    make_app()
+    keywords = databases.made[databases.shared]
+    with Relay(keywords["server"]) as relay:
+        way = keywords | {"server": relay.server, "encrypt": "no"}
+        app = make_app(DATABASE_URL=sqlserver.connection_string(way), MAX_SESSIONS="2")
+        anna = joined(app)
+        for _ in range(2):
+            anna.log_in()
+        task = anna.call("POST", "/api/tasks", json={"name": "x"}).get_json()["id"]
+        requests: list[tuple[int, Callable[[], TestResponse]]] = [
+            (2, lambda: anna.call("GET", "/api/tasks")),
+            (2, lambda: anna.call("GET", f"/api/tasks/{task}")),
+            (2, lambda: anna.call("POST", "/api/tasks", json={"name": "x"})),
+            (2, lambda: anna.call("PATCH", f"/api/tasks/{task}", json={"name": "y"})),
+            (2, lambda: anna.call("DELETE", "/api/tasks/1000000")),
+            (2, lambda: anna.call("GET", "/api/users/info")),
+            (2, lambda: anna.call("GET", "/api/users/sessions")),
+            (2, lambda: anna.keep(anna.refreshed())),
+            (2, lambda: anna.client.get("/health/ready")),
+            (8, anna.log_in),
+        ]
+        for change in (
+            "",
+            "ALTER TABLE Task ADD Note nvarchar(9) NULL",
+            "ALTER TABLE RefreshToken ADD Note nvarchar(9) NULL",
+            "DROP INDEX IX_Task_UserId_Id ON Task; CREATE INDEX IX_Task_UserId_Id ON Task (UserId, Id)",
+        ):
+            databases.execute(databases.shared, *filter(None, change.split("; ")))
+            for most, request in requests:
+                assert request().status_code < 500  # the first after a change
+                anna.is_in()  # which marks an answer as used
+                relay.sent.clear()
+                assert request().status_code < 500
+                assert len(relay.sent) <= most
 
 
 def test_the_benchmark_sends_what_the_service_sends() -> None:
