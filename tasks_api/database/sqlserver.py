@@ -34,27 +34,8 @@ LOCK_TIMEOUT = 1222
 # with is too old, or Azure SQL asks to come back:
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
 _TRANSIENT = frozenset(
-    {
-        64,
-        233,
-        596,
-        924,
-        927,
-        952,
-        976,
-        978,
-        983,
-        988,
-        3906,
-        4060,
-        6005,
-        10053,
-        10054,
-        10060,
-        10928,
-        10929,
-    }
-    | {8179, 10936, 18401, 37396, 40197, 40501, 40549, 40550, 40551, 40552, 40553, 40613}
+    {64, 233, 596, 924, 927, 952, 976, 978, 983, 988, 3906, 4060, 6005, 8179, 10053, 10054, 10060}
+    | {10928, 10929, 10936, 18401, 37396, 40197, 40501, 40549, 40550, 40551, 40552, 40553, 40613}
     | {49918, 49919, 49920}
 )
 # What an operator has to mend: schema, triggers, permission, space, memory, damage, locks, the version store.
