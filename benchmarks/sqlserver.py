@@ -1,22 +1,25 @@
-"""What the service costs on SQL Server, beside a bare pyodbc loop that sends the same statements.
+"""What the service costs on SQL Server, and what a network adds, beside a bare pyodbc loop with the same statements.
 
-    TASKS_TEST_DATABASE_URL=mssql://... .venv/bin/python -m benchmarks.sqlserver [seconds for each figure, 5]
+    TASKS_TEST_DATABASE_URL=mssql://... .venv/bin/python -m benchmarks.sqlserver
+        [--seconds 4] [--delays 0,0.5,2] [--clients 1,8,32] [--threads 4] [--only list,add]
 
-Prints, for each route, its statements and round trips; then, under gunicorn, throughput and latency beside the
-loop's, taken in turns. The loop has as many connections as there are clients, and for login the same password hash.
+Prints, for each route, its statements and round trips; then throughput and latency under gunicorn, driven by wrk,
+through a relay that takes ``delays`` milliseconds each way. The loop has as many connections as there are clients,
+keeps its statements prepared, and for login makes the same password hash. "Allowed" is what clients that do nothing but
+wait for round trips could send.
 """
 
-import http.client
-import json
+import argparse
+import multiprocessing
 import os
+import shutil
 import statistics
-import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import pbkdf2_hmac
 from pathlib import Path
@@ -26,64 +29,26 @@ from sqlalchemy import event
 
 from tasks_api import create_service
 from tasks_api.config import Settings
+from tasks_api.config.database_url import Keywords
 from tasks_api.database import sqlserver
 from tasks_api.database.engine import db
 from tests.conftest import Person
 from tests.database.relay import Relay
 from tests.databases import Databases
-from tests.live import FAST, PASSWORD, serving
+from tests.live import FAST, PASSWORD, serving, sign_up
 
-CLIENTS = 4
+from .load import Served
+
 ROUTES = ("list", "add", "refresh", "login")
 Action = Callable[[], None]
 
 
-class Caller:
-    """Somebody with one keep-alive connection to the service."""
-
-    def __init__(self, url: str, email: str) -> None:
-        self.connection = http.client.HTTPConnection(url.removeprefix("http://"))
-        self.credentials = {"email": email, "password": PASSWORD}
-        names = {"confirmPassword": PASSWORD, "firstName": "B", "lastName": "B"}
-        self.send("POST", "/api/users/signup", self.credentials | names)
-        self.tokens: dict[str, Any] = {}
-        self.login()
-
-    def send(self, method: str, path: str, body: object = None) -> Any:
-        headers = {
-            "Content-Type": "application/json",
-            "Authorization": f"Bearer {getattr(self, 'access', '')}",
-        }
-        self.connection.request(method, path, json.dumps(body) if body else None, headers)
-        answer = self.connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
-            raise SystemExit(f"{method} {path}: {answer.status} {text.decode()}")
-        return json.loads(text)
-
-    def keep(self, tokens: dict[str, Any]) -> None:
-        self.access, self.refresh_token = tokens["accessToken"], tokens["refreshToken"]
-
-    def list(self) -> None:
-        self.send("GET", "/api/tasks?limit=20")
-
-    def add(self) -> None:
-        self.send("POST", "/api/tasks", {"name": "a task"})
-
-    def refresh(self) -> None:
-        self.keep(
-            self.send("POST", "/api/users/refresh_token", {"refreshToken": self.refresh_token})
-        )
-
-    def login(self) -> None:
-        self.keep(self.send("POST", "/api/users/login", self.credentials))
-
-
 class Loop:
-    """The same statements on one pyodbc connection, and nothing around them."""
+    """The same statements on one pyodbc connection, each on a cursor of its own, and nothing around them."""
 
-    def __init__(self, url: Any, statements: dict[str, list[str]], email: str) -> None:
-        self.connection = sqlserver.connect(url)
+    def __init__(self, way: Keywords, statements: dict[str, list[str]], email: str) -> None:
+        self.connection = sqlserver.connect(way)
+        self.cursors: dict[str, Any] = {}
         self.statements, self.email = statements, email
         self.user, self.password, self.salt = self.connection.execute(
             "SELECT Id, Password, PasswordSalt FROM [User] WHERE Email = ?", email
@@ -94,9 +59,11 @@ class Loop:
 
     def run(self, steps: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
         for sql, parameters in steps:
-            with closing(self.connection.execute(sql, parameters)) as cursor:
-                if cursor.description:
-                    cursor.fetchall()
+            if sql not in self.cursors:
+                self.cursors[sql] = self.connection.cursor()
+            cursor = self.cursors[sql].execute(sql, parameters)
+            if cursor.description:
+                cursor.fetchall()
 
     def moments(self) -> tuple[datetime, datetime]:
         now = datetime.now(UTC).replace(tzinfo=None)
@@ -212,14 +179,14 @@ def statements_and_round_trips(databases: Databases, folder: Path) -> dict[str, 
 
 
 def measure(actions: list[Action], seconds: float) -> list[float]:
-    """Let each of ``actions`` run in a thread of its own; the durations of all."""
+    """Let each of ``actions`` run in a thread of its own; the durations of all, in milliseconds."""
     durations: list[float] = []
     end = time.perf_counter() + seconds
 
     def work(action: Action) -> None:
         while (started := time.perf_counter()) < end:
             action()
-            durations.append(time.perf_counter() - started)
+            durations.append((time.perf_counter() - started) * 1000)
 
     threads = [threading.Thread(target=work, args=(action,)) for action in actions]
     for thread in threads:
@@ -229,65 +196,106 @@ def measure(actions: list[Action], seconds: float) -> list[float]:
     return durations
 
 
-def row(route: str, service: list[float], bare: list[float], seconds: float) -> str:
-    """A line of the table, of durations in seconds. On a slow day there may be too few for one."""
-    if min(len(service), len(bare)) < 2:
-        return f"{route:<12}too few answers in {seconds:g} s: {len(service)} and {len(bare)}"
-    columns = [
-        f"{len(figures) / seconds:>8.0f}{statistics.median(figures) * 1000:>9.2f}"
-        f"{statistics.quantiles(figures, n=100)[98] * 1000:>9.2f}"
-        for figures in (service, bare)
-    ]
-    return f"{route:<12}{columns[0]:>33}{columns[1]:>35}{len(service) / len(bare):>14.0%}"
+def relay(server: str, delay: float, port: Any) -> None:
+    """A process of its own: its threads are not to wait for the loop's."""
+    with Relay(server, delay) as way:
+        port.send(way.server)
+        port.recv()
 
 
-def main(seconds: float) -> None:
+@contextmanager
+def relayed(keywords: Keywords, milliseconds: float) -> Iterator[Keywords]:
+    """The same server, that much further away."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.Process(
+        target=relay, args=(keywords["server"], milliseconds / 1000, there), daemon=True
+    )
+    process.start()
+    try:
+        yield keywords | {"server": here.recv()}
+    finally:
+        here.send("enough")
+        process.join()
+
+
+def row(
+    route: str, service: dict[str, float], bare: list[float], seconds: float, allowed: str
+) -> str:
+    """A line of the table. On a slow day there may be too few answers for one."""
+    if service["requests"] < 2 or len(bare) < 2:
+        return f"{route}: too few answers: {service['requests']:.0f} and {len(bare)}"
+    rate, p99 = len(bare) / seconds, statistics.quantiles(bare, n=100)[98]
+    figures = f"{service['rate']:>8.0f} {service['p50']:>8.1f} {service['p99']:>8.1f}"
+    loops = f"{rate:>8.0f} {statistics.median(bare):>8.1f} {p99:>8.1f}"
+    return f"{route:<8} {figures} {allowed:>8} {service['cpu']:>8.2f} |{loops} {service['rate'] / rate:>6.0%}"
+
+
+def compare(databases: Databases, folder: Path, arguments: argparse.Namespace) -> None:
+    """The service beside the loop, for each delay and number of clients."""
+    statements = statements_and_round_trips(databases, folder)
+    for delay in arguments.delays:
+        with relayed(databases.made[folder], delay) as way, ExitStack() as stack:
+            settings: dict[str, Any] = {
+                "DATABASE_URL": sqlserver.connection_string(way),
+                "LOG_LEVEL": "WARNING",
+            }
+            live = stack.enter_context(
+                serving(
+                    folder, workers=os.cpu_count() or 1, THREADS=str(arguments.threads), **settings
+                )
+            )
+            for count in arguments.clients:
+                loops = []
+                for number in range(count):
+                    sign_up(live, f"bench{number}@example.com")
+                    loops.append(Loop(way, statements, f"bench{number}@example.com"))
+                print(
+                    f"\n{count} clients, {delay:g} ms each way, {arguments.threads} threads a worker"
+                )
+                print(
+                    "            req/s      p50      p99  allowed      CPU | loops/s      p50      p99  share"
+                )
+                for route in arguments.only:
+                    found = Served(live, folder).drive(route, count, arguments.seconds)
+                    bare = measure([getattr(loop, route) for loop in loops], arguments.seconds)
+                    allowed = count / len(statements[route]) / delay / 2 * 1000 if delay else 0
+                    line = row(
+                        route, found, bare, arguments.seconds, f"{allowed:.0f}" if delay else "-"
+                    )
+                    print(line, flush=True)
+                for loop in loops:
+                    loop.connection.close()
+
+
+def numbers(text: str) -> list[float]:
+    """Comma-separated."""
+    return [float(each) for each in text.split(",")]
+
+
+def main() -> None:
     """Print all of it."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.sqlserver", description=str(__doc__).partition("\n")[0]
+    )
+    parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
+    parser.add_argument("--delays", type=numbers, default=[0, 0.5, 2], help="ms each way")
+    parser.add_argument(
+        "--clients", type=lambda text: [int(each) for each in text.split(",")], default=[1, 8, 32]
+    )
+    parser.add_argument("--threads", type=int, default=4, help="of a worker")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=ROUTES, help="routes")
+    arguments = parser.parse_args()
     databases = Databases()
     if not databases.server:
         raise SystemExit("TASKS_TEST_DATABASE_URL names no SQL Server")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.callback(databases.drop_all)
-        statements = statements_and_round_trips(databases, folder)
-        settings: dict[str, Any] = {
-            name.removeprefix("TASKS_"): value for name, value in databases.settings(folder).items()
-        }
-        live = stack.enter_context(
-            serving(
-                folder,
-                "--keep-alive=600",
-                workers=os.cpu_count() or 1,
-                LOG_LEVEL="WARNING",
-                **settings,
-            )
-        )
-        people = [Caller(live.url, f"bench{n}@example.com") for n in range(CLIENTS)]
-        loops = [
-            Loop(databases.made[folder], statements, f"bench{n}@example.com")
-            for n in range(CLIENTS)
-        ]
-        for loop in loops:
-            stack.callback(loop.connection.close)
-        print(
-            f"\n{CLIENTS} clients, {os.cpu_count()} workers, {seconds:g} s a figure; login with 100,000 iterations"
-        )
-        print(
-            "            service: req/s   p50 ms   p99 ms     bare: loops/s   p50 ms   p99 ms     throughput"
-        )
-        for route in ROUTES:
-            rounds = [
-                [
-                    measure([getattr(one, route) for one in who], seconds / 2)
-                    for who in (people, loops)
-                ]
-                for _ in "12"
-            ]
-            service, bare = (
-                [figure for both in rounds for figure in both[side]] for side in (0, 1)
-            )
-            print(row(route, service, bare, seconds))
+    if not shutil.which("wrk"):
+        raise SystemExit("wrk is needed: apt-get install wrk, or brew install wrk")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            compare(databases, Path(folder), arguments)
+        finally:
+            databases.drop_all()
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main()

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 
@@ -11,9 +12,15 @@ def begin(action: Callable[..., None], *arguments: object) -> None:
 
 
 class Relay:
-    """Passes TCP connections on from a port of its own on loopback."""
+    """Passes TCP connections on from a port of its own on loopback.
 
-    def __init__(self, server: str) -> None:
+    Args:
+        server: where to, as SQL Server's names are written.
+        delay: seconds that everything takes each way.
+    """
+
+    def __init__(self, server: str, delay: float = 0) -> None:
+        self.delay = delay
         host, _, port = server.removeprefix("tcp:").partition(",")
         self.target = (host, int(port or 1433))
         self.flowing = threading.Event()
@@ -77,6 +84,8 @@ class Relay:
             while data := source.recv(65536):
                 self.flowing.wait()
                 seen.append(data)
+                if self.delay:
+                    time.sleep(self.delay)
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):

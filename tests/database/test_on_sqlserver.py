@@ -155,7 +155,8 @@ def test_a_statement_is_one_round_trip_and_a_changed_schema_fails_none(make_app:
 
 
 def test_the_benchmark_sends_what_the_service_sends() -> None:
-    command = [sys.executable, "-m", "benchmarks.sqlserver", "0.4"]
+    options = "--seconds 1 --delays 0.1 --clients 1"
+    command = [sys.executable, "-m", "benchmarks.sqlserver", *options.split()]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )

@@ -13,8 +13,9 @@ from tests.databases import embedded_only
 
 
 def test_a_slow_day_has_a_row_too() -> None:
-    assert sqlserver.row("list", [0.01] * 9, [], 4) == "list        too few answers in 4 s: 9 and 0"
-    assert "100%" in sqlserver.row("list", [0.01] * 9, [0.01] * 9, 4)
+    found = {"requests": 9.0, "rate": 3.0, "p50": 1.0, "p99": 2.0, "cpu": 1.0}
+    assert sqlserver.row("list", found, [], 3, "-") == "list: too few answers: 9 and 0"
+    assert "100%" in sqlserver.row("list", found, [1.0] * 9, 3, "-")
 
 
 @embedded_only
