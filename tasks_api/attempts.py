@@ -77,7 +77,7 @@ def init_attempts(app: Flask, settings: Settings) -> None:
             storage.get("")
     except ConfigurationError:
         raise ConfigError(f"{name} needs a package: make install EXTRAS=redis") from None
-    except (TypeError, ValueError):  # which quote it
+    except Exception:  # of many kinds; some quote it
         raise ConfigError(
             f"{name} has a port or an option that Redis' client does not know"
         ) from None

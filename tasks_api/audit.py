@@ -10,6 +10,9 @@ SECURITY_EVENTS = Counter(
     "tasks_security_events", "Security events by kind and reason", ["event", "reason"]
 )
 
+# There from the start, with its file: an alert sees the first one, and a folder that is deleted ends no request.
+SECURITY_EVENTS.labels("access_token_forged", "")
+
 # What happens every day; everything else is a warning.
 _ORDINARY = {"signed_up", "login_ok", "password_changed", "session_ended", "user_activated"}
 # Of a session's end: somebody stole a token.

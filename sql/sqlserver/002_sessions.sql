@@ -36,7 +36,8 @@ WHERE
 IF @reason IS NOT NULL
     THROW 50001, @reason, 1;
 
-SELECT @reason = N'The trigger ' + name + N' stands in the way of OUTPUT clauses; drop or disable it first.'
+-- Beside a trigger OUTPUT clauses fail, and the number of changed rows is the trigger's.
+SELECT @reason = N'The trigger ' + name + N' is in the way of the service''s statements; drop or disable it first.'
 FROM sys.triggers
 WHERE
     is_disabled = 0

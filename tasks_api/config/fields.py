@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import field
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import marshmallow as ma
 from limits import parse_many
@@ -17,9 +19,8 @@ from marshmallow import fields, validate
 _STORAGE_URI = re.compile(
     r"memory://|rediss?://([^/?#]*@)?[^/?#@]*(/\d*)?(\?[^#@]*)?|redis\+unix:///[^?#@]+(\?[^#@]*)?"
 )
-_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@*]+", re.IGNORECASE)
-_WEB = re.compile(r"https?://.*", re.IGNORECASE)
-_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#@*]*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Text(fields.String):
@@ -121,11 +122,16 @@ def read_origin(text: str) -> str:
     """A browser origin, or ``*``."""
     if not _ORIGIN.fullmatch(text):
         raise ValueError("must be origins like http://localhost:4200, comma-separated")
-    is_browsers = text.isascii() and text.islower() and not _DEFAULT_PORT.fullmatch(text)
-    if _WEB.fullmatch(text) and not is_browsers:
-        raise ValueError(
-            "must be origins as browsers send them: lower case, xn-- names, no default port"
-        )
+    parts = urlsplit(text)
+    if parts.scheme in _DEFAULT_PORTS:
+        host = parts.hostname or ""
+        if ":" in host:
+            host = f"[{ip_address(host)}]"
+        port = "" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
+        if text != f"{parts.scheme}://{host}{port}" or not (host and host.isascii()):
+            raise ValueError(
+                "must be origins as browsers send them: lower case, xn-- names, no default port"
+            )
     return text
 
 

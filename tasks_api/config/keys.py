@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import math
 import os
 import secrets
 import tempfile
@@ -31,17 +32,31 @@ class TokenKey(NamedTuple):
     verifying: Any
     jwk: dict[str, str] | None  # what others need to verify; None: a secret
 
+    @property
+    def signature_length(self) -> int:
+        """Of a whole signature, in characters of a token."""
+        bits = {"HS256": 256, "ES256": 512, "EdDSA": 512}.get(self.algorithm)
+        return math.ceil((bits or self.verifying.key_size) / 6)
+
+
+def read_old_key(text: str) -> bytes:
+    """A secret that is long enough to be one."""
+    return _checked(text.encode())
+
 
 def read_key(text: str) -> bytes:
-    """A secret that is long enough to be one.
+    """The same, which can be put on a list of old ones some day."""
+    return _fit_for_a_list(_checked(text.encode()))
 
-    Raises:
-        ValueError: it is not, or could not be put on a list.
-    """
-    key = text.encode()
+
+def _checked(key: bytes) -> bytes:
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(f"must have at least {MIN_KEY_BYTES} bytes")
-    if "," in text:
+    return key
+
+
+def _fit_for_a_list(key: bytes) -> bytes:
+    if b"," in key:
         raise ValueError("must have no comma: lists of keys are split there")
     return key
 
@@ -119,4 +134,4 @@ def generated_key(path: Path) -> bytes:
             pass
         finally:
             Path(temporary).unlink()
-    return read_key(path.read_text("utf-8").strip())
+    return _fit_for_a_list(_checked(path.read_bytes().strip()))

@@ -33,7 +33,15 @@ from .fields import (
     secrets,
     switch,
 )
-from .keys import TokenKey, generated_key, key_file, read_key, secret_key, signing_key_file
+from .keys import (
+    TokenKey,
+    generated_key,
+    key_file,
+    read_key,
+    read_old_key,
+    secret_key,
+    signing_key_file,
+)
 
 PREFIX = "TASKS_"
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -69,7 +77,7 @@ class Settings:
         "signs access tokens (HS256); at least 32 bytes", read_key
     )
     jwt_secret_key_previous: tuple[bytes, ...] = secrets(
-        "older keys whose access tokens are still accepted", read_key
+        "older keys whose access tokens are still accepted", read_old_key
     )
     jwt_private_key_file: TokenKey | None = secret(
         "PEM file: its key signs access tokens instead (RS256, ES256 or EdDSA; `make install EXTRAS=asymmetric`), and "
@@ -82,7 +90,7 @@ class Settings:
     )
     refresh_token_key: bytes = secret("makes refresh tokens; at least 32 bytes", read_key)
     refresh_token_key_previous: tuple[bytes, ...] = secrets(
-        "older keys whose refresh tokens are still accepted", read_key
+        "older keys whose refresh tokens are still accepted", read_old_key
     )
     jwt_issuer: str = row(
         "tasks-api", Text(str), "the `iss` of access tokens, checked on every request"
@@ -204,6 +212,8 @@ def rows() -> dict[str, Field[Any]]:
 def _from_dotenv() -> dict[str, str]:
     try:
         found = dotenv_values(".env")
+        if any("\0" in name for name in found):
+            raise ValueError
     except (OSError, ValueError):  # what PowerShell writes is UTF-16
         raise ConfigError(f"{Path('.env').absolute()} cannot be read as text in UTF-8") from None
     return {name: text for name, text in found.items() if text is not None}

@@ -61,7 +61,7 @@ FROM (
 WHERE COALESCE(HAS_PERMS_BY_NAME(needed.name, 'OBJECT', needed.permission), 0) = 0
 """
 
-# OUTPUT, by which inserts and updates tell what they wrote, is error 334 on a table with one.
+# Beside one OUTPUT clauses fail (error 334), and the number of changed rows is the trigger's.
 _TRIGGERS = """
 SELECT name
 FROM sys.triggers
@@ -92,7 +92,7 @@ def report(engine: Engine, settings: Settings) -> tuple[dict[str, str], bool]:
         facts["permissions"] = f"missing: {', '.join(missing)}"
     if triggers:
         facts["triggers"] = (
-            f"drop or disable {', '.join(triggers)}: OUTPUT clauses fail beside them"
+            f"drop or disable {', '.join(triggers)}: in the way of the service's statements"
         )
     return facts, not (waiting or missing or triggers)
 

@@ -30,19 +30,20 @@ _QUIET = re.compile(r"[\w.,:\\/@+\-]*")  # values that need no braces
 # https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
 DEADLOCK_VICTIM = 1205
 LOCK_TIMEOUT = 1222
-# Another connection may do: this one or its server went away, it is another replica's turn, the token that it came in
-# with is too old, or Azure SQL asks to come back:
+# The connection or the server went away, it is another replica's turn, or Azure SQL asks to come back:
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
 _TRANSIENT = frozenset(
-    {64, 233, 596, 924, 927, 952, 976, 978, 983, 988, 3906, 4060, 6005, 8179, 10053, 10054, 10060}
-    | {10928, 10929, 10936, 18401, 37396, 40197, 40501, 40549, 40550, 40551, 40552, 40553, 40613}
-    | {49918, 49919, 49920}
+    {64, 233, 596, 952, 976, 978, 983, 988, 4060, 6005, 10053, 10054, 10060, 10928, 10929, 10936}
+    | {18401, 40197, 40501, 40613, 49918, 49919, 49920}
 )
-# What an operator has to mend: schema, triggers, permission, space, memory, damage, locks, the version store.
+# This connection is of no more use, others may be: the token that it came in with is too old, its statement is
+# forgotten, its session was ended for what it did.
+_THIS_ONE = frozenset({8179, 18456, 37396, 40549, 40550, 40551, 40552, 40553})
+# What an operator has to mend: schema, triggers, permission, space, memory, damage, locks, read-only, version store.
 _OPERATORS = frozenset(
-    {207, 208, 229, 230, 262, 297, 334, 605, 615, 701, 802, 823, 824, 825, 845, 916, 922, 926, 942}
-    | {945, 1101, 1105, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 3958, 3966, 8628, 8645, 8651, 9001}
-    | {9002, 40544}
+    {207, 208, 229, 230, 262, 297, 334, 605, 615, 701, 802, 823, 824, 825, 845, 916, 926, 945, 1101}
+    | {1105, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 3906, 3958, 3966, 8628, 8645, 8651, 9001, 9002}
+    | {40544}
 )
 
 
@@ -80,6 +81,9 @@ def prepare(engine: Engine) -> None:
             context.is_disconnect = False  # its SQLSTATE is that of a server which does not answer
         elif numbers & _TRANSIENT:
             context.is_disconnect = True
+        elif numbers & _THIS_ONE and context.connection is not None:
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False
 
 
 def connect(
@@ -235,4 +239,4 @@ def is_deadlock_victim(error: BaseException | None) -> bool:
 
 def is_operators(error: BaseException | None) -> bool:
     """Whether ``error`` is of the server's health or setup, and not of our statement."""
-    return bool(error_numbers(error) & (_TRANSIENT | _OPERATORS))
+    return bool(error_numbers(error) & (_TRANSIENT | _THIS_ONE | _OPERATORS))

@@ -31,6 +31,7 @@ REQUESTS = Histogram(
     ["route", "method", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+REQUESTS.labels("unmatched", "GET", 404)  # there from the start, see audit.py
 IN_FLIGHT = Gauge(
     "tasks_requests_in_flight", "Requests being answered", multiprocess_mode="livesum"
 )

@@ -52,7 +52,8 @@ class Parser(FlaskParser):
         if not (is_json(req.mimetype) or req.mimetype == "text/json" or is_unnamed):
             raise ApiError(UNSUPPORTED)
         charset = req.mimetype_params.get("charset", "utf-8").lower()
-        if charset not in ("utf-8", "utf8") or req.content_encoding not in (None, "", "identity"):
+        coding = (req.content_encoding or "identity").lower()
+        if charset not in ("utf-8", "utf8") or coding != "identity":
             raise ApiError(UNSUPPORTED)
         try:
             return orjson.loads(body)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +28,8 @@ EXPOSED_HEADERS = ("Link", "Location", "Retry-After", "WWW-Authenticate", "X-Req
 
 # What proxies write for an address: with a port (Azure), in brackets, with a zone.
 _FORWARDED = re.compile(r"([0-9.]+)(?::\d+)?|\[?([0-9A-Fa-f:.]+)(?:%[^]]*)?\]?(?::\d+)?")
+
+_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
 
 def init_middleware(app: Flask, settings: Settings) -> None:
@@ -66,12 +68,14 @@ def normalised(application: Wsgi) -> Wsgi:
 
 
 def read_address(text: str) -> str:
-    """The address in ``text`` without port, brackets and zone, IPv4 as such; nothing if it is none."""
+    """The address in ``text`` without port, brackets and zone, IPv4 as such; nothing if there is none."""
     found = _FORWARDED.fullmatch(text.strip())
     try:
         address = ip_address((found[1] or found[2]) if found else "")
     except ValueError:
         return ""
+    if address in _NAT64:
+        return str(IPv4Address(int(address) & 2**32 - 1))
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
@@ -91,6 +95,7 @@ def _is_local() -> bool:
     """Whether the browser would keep plain http from other programs on its machine."""
     try:
         name = (urlsplit(f"//{request.host}").hostname or "").removesuffix(".")
-        return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
+        is_name = name == "localhost" or name.endswith(".localhost")
+        return is_name or ip_address(read_address(name)).is_loopback
     except ValueError:
         return False

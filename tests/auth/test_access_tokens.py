@@ -1,5 +1,6 @@
 """Access tokens: what they say, and every wrong kind."""
 
+import time
 from typing import Any
 
 import jwt
@@ -126,6 +127,7 @@ def test_only_what_is_whole_and_names_a_key_of_ours_is_called_forged(
         *("null", "undefined", "[object Object]", f'"{good}"', f"{good}, {good}"),
         *(good[:length] for length in (-1, -3, -7, -43, -44, 100)),
         signed(claims(anna), kid="somebody's"),
+        signed(claims(anna) | {"nbf": time.time() + 7}),
         jwt.encode({"nameid": "1"}, "the original's key, which is its own", "HS256"),
     ]
     forged = [signed(claims(anna), "x" * 40), f"{header}.{other}.{signature}"]

@@ -57,6 +57,8 @@ def test_an_address_that_cannot_be_used_is_refused_without_its_password(
     with pytest.raises(ConfigError, match="TASKS_DATABASE_URL") as refusal:
         Settings.load({"TASKS_DATABASE_URL": text}, tmp_path)
     assert "secret" not in str(refusal.value)
+    if text.startswith("sqlite"):
+        assert "sqlite:///" in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tasks_api.config import ConfigError, Settings
-from tests.conftest import MakeApp, Person, problem
+from tests.conftest import MakeApp, Person, joined, problem
 
 KINDS: dict[str, Any] = {
     "RS256": lambda: rsa.generate_private_key(65537, 2048),
@@ -82,6 +82,21 @@ def test_keys_change_in_three_steps_and_nobody_notices(make_app: MakeApp, tmp_pa
     before.client = last
     problem(before.call("GET", "/api/tasks"), 401, "A03")
     assert before.refreshed().status_code == 200  # the session never ended
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_a_token_that_was_cut_off_is_not_called_forged(
+    capsys: pytest.CaptureFixture[str], make_app: MakeApp, tmp_path: Path, algorithm: str
+) -> None:
+    anna = joined(make_app(JWT_PRIVATE_KEY_FILE=pem(tmp_path, KINDS[algorithm]())))
+    good = anna.access
+    for anna.access, event in (
+        (good[:-3], "access_token_refused"),
+        (good[:-1] + "AB"[good.endswith("A")], "access_token_forged"),
+    ):
+        capsys.readouterr()
+        problem(anna.call("GET", "/api/users/info"), 401, "A03")
+        assert f'"{event}"' in capsys.readouterr().out
 
 
 def test_the_key_decides_the_algorithm_and_not_the_token(make_app: MakeApp, tmp_path: Path) -> None:

@@ -42,7 +42,12 @@ def test_no_settings_at_all_are_safe(tmp_path: Path) -> None:
         ("CORS_ORIGINS", "*, https://a.example"),
         ("CORS_ORIGINS", "https://a.example/"),
         ("CORS_ORIGINS", "https://a.example:443"),
+        ("CORS_ORIGINS", "https://a.example:0443"),
+        ("CORS_ORIGINS", "https://a.example:"),
+        ("CORS_ORIGINS", "https://a.example:8443x"),
+        ("CORS_ORIGINS", "http://[0:0:0:0:0:0:0:1]:4200"),
         ("CORS_ORIGINS", "http://A.example"),
+        ("CORS_ORIGINS", "Capacitor://localhost"),
         ("CORS_ORIGINS", "https://bücher.example"),
         ("CORS_ORIGINS", "null"),
         ("RATELIMIT_ENABLED", "perhaps"),
@@ -137,6 +142,12 @@ def test_a_wrong_setting_stops_a_command_with_one_line(tmp_path: Path) -> None:
     assert (code, said) == (1, f"Error: {wrong}\n")
 
 
+def test_an_old_key_with_a_comma_can_still_be_listed(tmp_path: Path) -> None:
+    old = "a key with a comma, which a list would lose"
+    (tmp_path / "settings.cfg").write_text(f"JWT_SECRET_KEY_PREVIOUS = [{old!r}]")
+    assert load(tmp_path).jwt_secret_key_previous == (old.encode(),)
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     secrets = {
         "DATABASE_URL": SERVER,
@@ -148,7 +159,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert "hidden" not in repr(load(tmp_path, **secrets))
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
 def test_a_dotenv_of_another_encoding_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:

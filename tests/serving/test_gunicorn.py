@@ -90,7 +90,7 @@ def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
     assert "TASKS_RATELIMIT_STORAGE_URI must be memory:// or like redis://" in line
 
 
-def test_make_run_serves_and_says_where(tmp_path: Path) -> None:
+def test_make_run_serves_at_an_ipv6_address_and_says_where(tmp_path: Path) -> None:
     port = free_port()
     settings = environment(tmp_path, LOG_LEVEL="WARNING")
     target = ["run"]
@@ -116,6 +116,14 @@ def test_make_run_serves_and_says_where(tmp_path: Path) -> None:
     said = log.read_text()
     assert "anna@example.com" in said
     assert f"Listening at: {live.url}" in said
+
+
+def test_two_masters_may_share_a_port(tmp_path: Path) -> None:
+    port = free_port()
+    both = [f"--bind=127.0.0.1:{port}", "--reuse-port"]  # beside an address of its own
+    with serving(tmp_path, *both) as one, serving(tmp_path, *both) as other:
+        assert one.process.poll() is None
+        assert other.process.poll() is None
 
 
 def test_a_socket_of_systemds_is_served(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def test_a_malformed_task_is_t00(anna: Person, body: Any) -> None:
     assert anna.call("GET", "/api/tasks").json == []
 
 
+def test_the_advice_about_a_time_can_be_followed(anna: Person) -> None:
+    refusal = problem(anna.call("POST", "/api/tasks", json={"name": "x", "ts": "T"}), 400, "T00")
+    advised = refusal["detail"].split()[-1].rstrip(".")
+    assert add(anna, ts=advised)
+
+
 def post(anna: Person, data: bytes, kind: str = "application/json") -> TestResponse:
     return anna.call("POST", "/api/tasks", data=data, content_type=kind)
 

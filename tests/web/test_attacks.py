@@ -149,6 +149,7 @@ def test_clickjacking_sniffing_and_caching(anna: Person, client: FlaskClient) ->
         ("https://app.localhost", None),
         ("https://127.0.0.9:1", None),
         ("https://[::1]", None),
+        ("https://[::ffff:127.0.0.1]", None),
     ],
 )
 def test_https_once_is_https_for_a_year(

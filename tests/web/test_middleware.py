@@ -87,6 +87,7 @@ def test_of_two_proxies_each_adds_an_address_and_the_last_says_the_rest(make_app
         ("[2001:db8::7]:40001", "2001:db8::7"),
         ("2001:DB8:0::7%eth0", "2001:db8::7"),
         ("::ffff:198.51.100.7", "198.51.100.7"),
+        ("64:ff9b::198.51.100.7", "198.51.100.7"),
         ("unknown", None),
         ("198.51.100.7, 10.0.0.1", "10.0.0.1"),
     ],
@@ -114,7 +115,7 @@ def test_an_openapi_document_names_the_prefix_that_a_proxy_or_the_server_gives_i
 
 
 def test_an_origin_of_any_scheme_is_compared_as_it_is(make_app: MakeApp) -> None:
-    allowed = ("capacitor://localhost", "http://[::1]:4200", "https://a.example.com")
+    allowed = ("capacitor://localhost", "file://", "http://[::1]:4200", "https://a.example.com")
     client = make_app(CORS_ORIGINS=",".join(allowed)).test_client()
     for origin in (*allowed, "https://axexample.com", "https://a.example.com.evil.example"):
         asked = {
