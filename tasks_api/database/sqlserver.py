@@ -62,9 +62,8 @@ def prepare(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def keep_statements(_connection: Any, record: Any) -> None:
         keep(record)
-        engine.dialect.execution_ctx_cls = (
-            KeepingContext  # from now on: the dialect's own first questions are over
-        )
+        # Not before: the dialect's own first questions come on a connection that keeps nothing.
+        engine.dialect.execution_ctx_cls = KeepingContext
 
     @event.listens_for(engine, "do_setinputsizes")
     def set_lengths(sizes: dict[Any, Any], *_args: Any) -> None:
