@@ -44,7 +44,7 @@ bind = "127.0.0.1:5217"
 if "WEB_CONCURRENCY" not in os.environ:  # gunicorn's own name for it
     workers = usable_processors()
 worker_class = "gthread"
-threads = int(_threads) if _threads.isdecimal() else 4
+threads = int(_threads) if _threads.isdecimal() else 8
 # No more than there are files for: a worker that cannot accept a connection ends.
 _files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 worker_connections = max(2 * threads, min(1000, _files - 4 * threads - 64))

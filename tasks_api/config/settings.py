@@ -146,7 +146,7 @@ class Settings:
     page_enabled: bool = switch(True, "serve the page at /")
     log_level: str = row("INFO", Text(read_log_level), "DEBUG, INFO, WARNING or ERROR")
     threads: int = integer(
-        4,
+        8,
         1,
         256,
         "threads of a gunicorn worker, each with a database connection of its own; not in `settings.cfg`, for "
