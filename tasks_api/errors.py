@@ -72,6 +72,12 @@ A01 = Problem(
 A02 = Problem("A02", 401, "Access token expired", "The access token has expired.")
 A03 = Problem("A03", 401, "Access token invalid", "The access token is not valid.")
 A04 = Problem("A04", 401, "Session over", "The session of this access token is over.")
+CROSS_ORIGIN = Problem(
+    "cross_origin",
+    403,
+    "Another origin",
+    "A page of another origin cannot count on the cookie of this one.",
+)
 NOT_FOUND = Problem("not_found", 404, "Not found", "There is nothing at this address.")
 METHOD_NOT_ALLOWED = Problem(
     "method_not_allowed", 405, "Method not allowed", "This address has no such method."

@@ -1,6 +1,7 @@
 """What a refresh token is worth: the cases of a refresh, and logging out with one."""
 
-from datetime import timedelta
+import uuid
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 from sqlalchemy import bindparam, func, literal_column, select, update
@@ -43,6 +44,10 @@ _COMPARE_AND_SWAP = (
 )
 
 
+class OtherUserError(ApiError):
+    """The refresh token may be good, but it is not the user's who is named."""
+
+
 def refresh(text: str, user_id: int, device: Device) -> OpenSession:
     """Answer a refresh token with the session's current one.
 
@@ -52,7 +57,7 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
         device: where the request came from.
 
     Raises:
-        ApiError: INVALID_GRANT.
+        ApiError: INVALID_GRANT; OtherUserError, if the token is good for somebody else.
     """
     # Not ours, or made up: nothing changes, so that nobody can end a session without having held its token.
     try:
@@ -64,7 +69,8 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
         _refuse("unknown_session", session_id=token.session_id)
     facts = {"user_id": row.user_id, "session_id": row.session_id}
     if user_id and user_id != row.user_id:
-        _refuse("other_user", **facts)
+        security_event("refresh_refused", reason="other_user", **facts)
+        raise OtherUserError(INVALID_GRANT)
 
     # The session ran out, or its user was deactivated.
     moment = now()
@@ -89,7 +95,7 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
         if known is None:
             _refuse("other_hash", **facts)
         security_event("refresh_retried", reason="tab", age=round(age), **facts)
-        return _opened(row, known)
+        return _opened(row, known, row.expiry_date)
 
     # The same, later, and nothing of the current answer was ever used: a train went into a tunnel, a lid was
     # closed, an app was killed before it could store the answer. The client gets another one, and the answer that
@@ -110,15 +116,21 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
     raise ApiError(INVALID_GRANT)
 
 
-def log_out(text: str) -> None:
-    """End the session of a refresh token, current or used; any other text changes nothing (RFC 7009)."""
+def log_out(text: str) -> uuid.UUID | None:
+    """End the session of a refresh token, current or used; any other text changes nothing (RFC 7009).
+
+    Returns:
+        Which session that was.
+    """
     try:
         token = decode(text)
     except ValueError:
-        return
+        return None
     row = _session_of(token)
-    if row is not None:
-        end_session(row.user_id, row.session_id, "logout")
+    if row is None:
+        return None
+    end_session(row.user_id, row.session_id, "logout")
+    return token.session_id
 
 
 def _refuse(reason: str, **facts: object) -> NoReturn:
@@ -137,8 +149,10 @@ def _seconds_since_rotation(row: AnyRow) -> float:
     return max(0.0, (now() - (row.rotated_at or started_at(row))).total_seconds())
 
 
-def _opened(row: AnyRow, token: Token) -> OpenSession:
-    return OpenSession(row.user_id, row.first_name, row.session_id, token.counter, str(token))
+def _opened(row: AnyRow, token: Token, expires_at: datetime) -> OpenSession:
+    return OpenSession(
+        row.user_id, row.first_name, row.session_id, expires_at, token.counter, str(token)
+    )
 
 
 def _rotate(
@@ -147,6 +161,7 @@ def _rotate(
     """Compare and swap: the session's next answer, if the row is still as it was read."""
     moment = now()
     successor = keyring().make(row.session_id, answers.counter, row.token_salt)
+    expires_at = expiry(started_at(row), moment)
     changes = {
         "of_session": row.session_id,
         "read_counter": row.counter,
@@ -156,9 +171,11 @@ def _rotate(
         "void_answers": answers.void,
         "void_counter": answers.counter,
         "token_hash": token_hash(successor, row.token_salt),
-        "expiry_date": expiry(started_at(row), moment),
+        "expiry_date": expires_at,
         "rotated_at": moment,
         "agent": device.user_agent or "",
         "address": device.ip_address or "",
     }
-    return _opened(row, successor) if execute(_COMPARE_AND_SWAP, changes) else None
+    if not execute(_COMPARE_AND_SWAP, changes):
+        return None
+    return _opened(row, successor, expires_at)

@@ -13,6 +13,7 @@ from ..errors import (
     A02,
     A03,
     A04,
+    CROSS_ORIGIN,
     INVALID_GRANT,
     L01,
     L02,
@@ -30,7 +31,7 @@ from ..errors import (
 )
 from ..web.blueprint import Blueprint
 from ..web.limits import count_attempt
-from . import refresh, sessions, users
+from . import cookie, refresh, sessions, users
 from .access_tokens import authenticate, caller, issue
 from .schemas import (
     InfoResponse,
@@ -68,26 +69,35 @@ def sign_up(body: dict[str, Any]) -> Any:
 @auth.response(200, TokenResponse)
 @auth.errors(L01, L02, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def log_in(body: dict[str, Any]) -> Any:
-    """Log in: opens a session, answers both its tokens."""
+    """Log in: opens a session, answers both its tokens; with ``cookie`` the refresh token is in a cookie."""
     count_attempt("login")
-    return _tokens(users.log_in(body["email"], body["password"], _device()))
+    opened = users.log_in(body["email"], body["password"], _device())
+    return _tokens(opened, in_cookie=body["cookie"])
 
 
 @auth.post("/refresh_token")
-@auth.arguments(RefreshRequest())
+@auth.arguments(RefreshRequest(), required=False)
 @auth.response(200, TokenResponse)
-@auth.errors(R01, INVALID_GRANT, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
+@auth.errors(R01, INVALID_GRANT, CROSS_ORIGIN, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
+@auth.doc(security=[{}, {"cookie": []}])
 def refresh_token(body: dict[str, Any]) -> Any:
-    """Refresh: the refresh token is used up, the answer has the next one.
+    """Refresh: the refresh token of the body, or else of the cookie, is used up, the answer has the next one.
 
     A used token is answered again if its answer was lost: if nothing of that has been used. After that it ends
     the session, for two parties have it.
     """
+    in_cookie = not body["refresh_token"].strip()
+    text = cookie.token() if in_cookie else body["refresh_token"]
+    if not text:
+        raise ApiError(R01, "refreshToken is missing.", errors={"refreshToken": ["is missing"]})
     try:
-        return _tokens(refresh.refresh(body["refresh_token"], body["user_id"], _device()))
-    except ApiError:  # a good token is never held up: nobody guesses one
-        count_attempt("refresh")
+        opened = refresh.refresh(text, body["user_id"], _device())
+    except ApiError as error:
+        count_attempt("refresh")  # a good token is never held up: nobody guesses one
+        if in_cookie and not isinstance(error, refresh.OtherUserError):
+            cookie.clear()
         raise
+    return _tokens(opened, in_cookie=in_cookie)
 
 
 @auth.after_request
@@ -103,16 +113,30 @@ def ask_back_within_the_retry_window(response: Response) -> Response:
 @auth.post("/logout")
 @auth.arguments(LogoutRequest(), required=False)
 @auth.response(204)
-@auth.errors(R01, A01, A02, A03, A04, TOO_LARGE, UNSUPPORTED)
-@auth.doc(security=[{"bearer": []}, {}])
+@auth.errors(R01, A01, A02, A03, A04, CROSS_ORIGIN, TOO_LARGE, UNSUPPORTED)
+@auth.doc(security=[{"bearer": []}, {"cookie": []}, {}])
 def log_out(body: dict[str, Any]) -> None:
-    """Log out: ends the session of the refresh token in the body, or else of the access token."""
-    if body["refresh_token"].strip():
-        refresh.log_out(body["refresh_token"])
-        return
-    authenticate()
-    if not sessions.end_session(caller().user_id, caller().session_id, "logout"):
-        raise ApiError(A04)
+    """Log out: ends the session of the body's refresh token, or else of the access token, or else of the cookie."""
+    text = body["refresh_token"]
+    ended = refresh.log_out(text) if text.strip() else _log_out_without_body()
+    if cookie.is_of(ended):
+        cookie.clear()
+
+
+def _log_out_without_body() -> uuid.UUID | None:
+    try:
+        authenticate()
+        if not sessions.end_session(caller().user_id, caller().session_id, "logout"):
+            raise ApiError(A04)
+        return caller().session_id
+    except ApiError:
+        text = cookie.token()
+        if not text:
+            raise
+    ended = refresh.log_out(text)
+    if ended is None:
+        cookie.clear()  # of no use any more
+    return ended
 
 
 @account.get("/info")
@@ -130,7 +154,9 @@ def info() -> Any:
 def change_password(body: dict[str, Any]) -> Any:
     """Change the password: ends every session, the answer opens a new one."""
     count_attempt("password")
-    return _tokens(users.change_password(caller().user_id, **body, device=_device()))
+    in_cookie = cookie.is_of(caller().session_id)
+    opened = users.change_password(caller().user_id, **body, device=_device())
+    return _tokens(opened, in_cookie=in_cookie)
 
 
 @account.get("/sessions")
@@ -168,10 +194,12 @@ def public_keys() -> Response:
     return response
 
 
-def _tokens(opened: OpenSession) -> dict[str, object]:
+def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:
+    if in_cookie:
+        cookie.keep(opened)
     return {
         "access_token": issue(opened),
-        "refresh_token": opened.refresh_token,
+        "refresh_token": None if in_cookie else opened.refresh_token,
         "user_id": opened.user_id,
         "first_name": opened.first_name,
         "token_type": "Bearer",

@@ -6,7 +6,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from ..errors import L01, R01, S01
-from ..web.fields import Text, Timestamp, this_minute
+from ..web.fields import Boolean, Text, Timestamp, this_minute
 from ..web.schemas import RequestSchema, ResponseSchema
 from .passwords import MAX_LENGTH
 
@@ -67,17 +67,26 @@ class LoginRequest(RequestSchema):
 
     email = Text(EMAIL_LENGTH, strip=True, required=True, metadata=EMAIL_EXAMPLE)
     password = Password()
+    cookie = Boolean(
+        load_default=False,
+        metadata={
+            "description": "the refresh token comes as a cookie, out of the reach of scripts"
+        },
+    )
 
 
 class RefreshRequest(RequestSchema):
-    """A refresh token, and whose it should be: null and 0 are nobody in particular."""
+    """A refresh token, if not in the cookie, and whose it should be: null and 0 are nobody in particular."""
 
     problem = R01
+    body_optional = True
 
     user_id = fields.Integer(
         strict=True, load_default=0, metadata={"description": "0 or null: not given"}
     )
-    refresh_token = Text(2**16, required=True)
+    refresh_token = fields.String(
+        load_default="", metadata={"description": "if not given, the cookie's"}
+    )
 
 
 class LogoutRequest(RequestSchema):
@@ -120,7 +129,10 @@ class TokenResponse(ResponseSchema):
     """Both tokens of a session."""
 
     access_token = fields.String(metadata={"description": "a JWT; send it as Bearer"})
-    refresh_token = fields.String(metadata={"description": "store it before you use it"})
+    refresh_token = fields.String(
+        allow_none=True,
+        metadata={"description": "store it before you use it; null: it is in the cookie"},
+    )
     user_id = fields.Integer(metadata={"example": 1})
     first_name = fields.String(metadata=FIRST_NAME_EXAMPLE)
     token_type = fields.String(metadata={"example": "Bearer"})

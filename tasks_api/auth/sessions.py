@@ -26,11 +26,12 @@ class Device(NamedTuple):
 
 
 class OpenSession(NamedTuple):
-    """A session, its current answer's counter and refresh token."""
+    """A session, when it ends, its current answer's counter and refresh token."""
 
     user_id: int
     first_name: str
     session_id: uuid.UUID
+    expires_at: datetime
     counter: int
     refresh_token: str
 
@@ -63,13 +64,14 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
     """Insert a session and make its first refresh token."""
     session_id, salt, moment = uuid.uuid4(), new_salt(), now()
     token = keyring().make(session_id, 0, salt)
+    expires_at = expiry(moment, moment)
     execute(
         insert(refresh_tokens).values(
             user_id=user.id,
             token_hash=token_hash(token, salt),
             token_salt=salt,
             ts=moment,
-            expiry_date=expiry(moment, moment),
+            expiry_date=expires_at,
             session_id=session_id,
             counter=0,
             started_at=moment,
@@ -77,7 +79,7 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
             ip_address=device.ip_address or null(),
         )
     )
-    return OpenSession(user.id, user.first_name, session_id, 0, str(token))
+    return OpenSession(user.id, user.first_name, session_id, expires_at, 0, str(token))
 
 
 def expiry(started: datetime, moment: datetime) -> datetime:

@@ -144,6 +144,13 @@ def read_storage_uri(text: str) -> str:
     return text
 
 
+def read_samesite(text: str) -> str:
+    """A value of the cookie's SameSite."""
+    if text.title() not in ("Strict", "Lax", "None"):
+        raise ValueError("must be Strict, Lax or None")
+    return text.title()
+
+
 def read_log_level(text: str) -> str:
     """A level of Python's logging."""
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):

@@ -27,6 +27,7 @@ from .fields import (
     rate,
     read_log_level,
     read_origin,
+    read_samesite,
     read_storage_uri,
     row,
     secret,
@@ -120,6 +121,11 @@ class Settings:
     )
     cors_origins: tuple[str, ...] = row(
         (), Texts(read_origin), "browser origins that may call the API, comma-separated"
+    )
+    cookie_samesite: str = row(
+        "Strict",
+        Text(read_samesite),
+        "`Strict`, `Lax` or `None`: whether pages of other sites send the cookie of refresh tokens",
     )
     trusted_proxies: int = integer(
         0, 0, 10, "reverse proxies in front whose X-Forwarded-* headers are believed"

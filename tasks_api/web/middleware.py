@@ -41,7 +41,13 @@ def init_middleware(app: Flask, settings: Settings) -> None:
         # As patterns, for flask-cors would take some of the texts for such.
         exact = [re.compile(re.escape(origin) + r"\Z") for origin in settings.cors_origins]
         origins = "*" if settings.cors_origins == ("*",) else exact
-        CORS(app, origins=origins, expose_headers=EXPOSED_HEADERS, max_age=600)
+        CORS(
+            app,
+            origins=origins,
+            expose_headers=EXPOSED_HEADERS,
+            supports_credentials=origins == exact,
+            max_age=600,
+        )
     wrapped = normalised(app.wsgi_app)
     if count := settings.trusted_proxies:
         # Each proxy adds an address; the rest the innermost one writes, over what was there.

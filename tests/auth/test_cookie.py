@@ -1,0 +1,284 @@
+"""The refresh token in a cookie: what sets it, what reads it, what clears it, and who may not count on it."""
+
+from http.cookies import Morsel, SimpleCookie
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from tasks_api.auth.refresh_tokens import decode
+from tests.conftest import MakeApp, Person, joined, problem
+
+LOGIN, REFRESH = "/api/users/login", "/api/users/refresh_token"
+LOGOUT, PASSWORD = "/api/users/logout", "/api/users/password"
+
+
+class Browser(Person):
+    """Somebody whose refresh token is in a cookie, which tests send as they like."""
+
+    def sign_in(self, **options: Any) -> TestResponse:
+        body = {"email": self.email, "password": self.password, "cookie": True}
+        return self.keep(self.client.post(LOGIN, json=body, **options))
+
+    def keep(self, answer: TestResponse) -> TestResponse:
+        super().keep(answer)
+        cookie = kept(answer)
+        if cookie and cookie.value:
+            self.refresh = cookie.value
+        return answer
+
+    def ask(self, path: str, cookie: str | None = None, **options: Any) -> TestResponse:
+        named = {"Cookie": f"tasks_refresh={self.refresh if cookie is None else cookie}"}
+        headers = named | options.pop("headers", {})
+        return self.keep(self.client.post(path, headers=headers, **options))
+
+
+def kept(answer: TestResponse) -> Morsel[str] | None:
+    """The cookie that ``answer`` sets."""
+    headers = answer.headers.getlist("Set-Cookie")
+    assert len(headers) <= 1
+    return SimpleCookie(headers[0])["tasks_refresh"] if headers else None
+
+
+def is_cleared(answer: TestResponse) -> bool:
+    cookie = kept(answer)
+    return cookie is not None and (cookie.value, cookie["max-age"]) == ("", "0")
+
+
+def browser(app: Flask, email: str = "anna@example.com") -> Browser:
+    somebody = Browser(app.test_client(use_cookies=False), email)
+    somebody.sign_up()
+    assert somebody.sign_in().status_code == 200
+    return somebody
+
+
+@pytest.fixture
+def anna(app: Flask) -> Browser:
+    return browser(app)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_secure"),
+    [
+        ("https://tasks.example", True),
+        ("http://tasks.example", True),
+        ("http://localhost:5217", False),
+        ("http://127.0.0.1", False),
+        ("http://[::1]:5217", False),
+        ("https://localhost", True),
+    ],
+)
+def test_a_login_that_asks_for_it_sets_a_cookie_that_no_script_reads(
+    anna: Browser, clock: Any, address: str, is_secure: bool
+) -> None:
+    answer = anna.sign_in(base_url=address)
+    assert answer.get_json()["refreshToken"] is None
+    name, *attributes = answer.headers["Set-Cookie"].split("; ")
+    assert name == f"tasks_refresh={anna.refresh}"
+    expected = {"HttpOnly", "Max-Age=1209600", "Path=/api/users", "SameSite=Strict"}
+    expected |= {"Secure"} if is_secure else set()
+    assert {each for each in attributes if not each.startswith("Expires=")} == expected
+    assert decode(anna.refresh).counter == 0
+
+
+def test_nobody_else_gets_one(anna: Browser) -> None:
+    known: dict[str, Any] = {"email": anna.email, "password": anna.password}
+    for more in ({}, {"cookie": False}, {"cookie": None}):
+        answer = anna.client.post(LOGIN, json=known | more)
+        assert kept(answer) is None
+        assert answer.get_json()["refreshToken"]
+    problem(anna.client.post(LOGIN, json=known | {"cookie": "true"}), 400, "L01")
+
+
+def test_a_prefix_and_another_policy_are_in_it(make_app: MakeApp) -> None:
+    app = make_app(TRUSTED_PROXIES="1", COOKIE_SAMESITE="none")
+    answer = browser(app).sign_in(headers={"X-Forwarded-Prefix": "/svc"})
+    cookie = kept(answer)
+    assert cookie is not None
+    assert (cookie["path"], cookie["samesite"]) == ("/svc/api/users", "None")
+
+
+def test_a_refresh_by_cookie_answers_in_the_cookie_for_what_is_left(
+    make_app: MakeApp, clock: Any
+) -> None:
+    anna = browser(make_app(SESSION_MAX_DAYS="15"))
+    clock.shift(12 * 86_400)
+    first = anna.refresh
+    answer = anna.ask(REFRESH)
+    assert (answer.status_code, answer.get_json()["refreshToken"]) == (200, None)
+    cookie = kept(answer)
+    assert cookie is not None
+    assert cookie["max-age"] == str(3 * 86_400)
+    assert decode(cookie.value).counter == 1
+    assert anna.is_in()
+    # Another tab had the same cookie.
+    again = anna.ask(REFRESH, first, json={"refreshToken": " ", "userId": anna.user_id})
+    assert again.status_code == 200
+    other = kept(again)
+    assert other is not None
+    assert other.value == cookie.value
+
+
+def test_a_token_in_the_body_decides(anna: Browser, app: Flask) -> None:
+    bertil = joined(app, "bertil@example.com")
+    answer = anna.client.post(
+        REFRESH,
+        json={"refreshToken": bertil.refresh},
+        headers={"Cookie": f"tasks_refresh={anna.refresh}", "Sec-Fetch-Site": "cross-site"},
+    )
+    assert answer.get_json()["refreshToken"]
+    assert kept(answer) is None
+    assert anna.ask(REFRESH).status_code == 200
+
+
+def test_it_opens_nothing_else(anna: Browser) -> None:
+    headers = {"Cookie": f"tasks_refresh={anna.refresh}"}
+    for method, path in (
+        ("GET", "/api/tasks"),
+        ("GET", "/api/users/info"),
+        ("DELETE", "/api/users/sessions"),
+        ("PUT", PASSWORD),
+    ):
+        problem(anna.client.open(path, method=method, headers=headers), 401, "A01")
+
+
+def test_one_that_is_of_no_more_use_is_cleared(anna: Browser, clock: Any) -> None:
+    anna.sign_in()
+    used = anna.refresh
+    forged = used[:-5] + ("AAAA" if used[-5:-1] != "AAAA" else "BBBB") + used[-1]
+    for text in ("x", "x" * 7000, forged):
+        answer = anna.ask(REFRESH, text)
+        problem(answer, 400, "invalid_grant")
+        assert is_cleared(answer)
+    anna.ask(REFRESH)
+    assert anna.is_in()
+    clock.shift(60)
+    answer = anna.ask(REFRESH, used)
+    problem(answer, 400, "invalid_grant")
+    assert is_cleared(answer)
+    anna.sign_in()
+    clock.shift(15 * 86_400)
+    assert is_cleared(anna.ask(REFRESH))
+
+
+def test_what_says_nothing_of_the_token_leaves_it_alone(make_app: MakeApp) -> None:
+    anna = browser(make_app(RATELIMIT_ENABLED="true", RATELIMIT_REFRESH="1 per hour"))
+    for options, code in (
+        ({"json": {"userId": 77}}, "invalid_grant"),
+        ({"json": {"userId": 77}}, "rate_limited"),
+        ({"json": {"userId": "1"}}, "R01"),
+        ({"data": "x", "content_type": "text/plain"}, "unsupported_media_type"),
+        ({"data": "x" * 70_000, "content_type": "application/json"}, "too_large"),
+        ({"headers": {"Sec-Fetch-Site": "cross-site"}}, "cross_origin"),
+    ):
+        answer = anna.ask(REFRESH, **options)
+        assert answer.get_json()["errorCode"] == code
+        assert kept(answer) is None
+    problem(anna.ask(REFRESH, ""), 400, "R01")
+    both = f"{anna.refresh}; tasks_refresh=a-sibling-domains"
+    assert kept(anna.ask(REFRESH, both)) is None
+    problem(anna.ask(REFRESH, both), 400, "R01")
+    assert anna.ask(REFRESH).status_code == 200
+
+
+def test_a_logout_clears_the_cookie_of_the_session_that_it_ends(anna: Browser, app: Flask) -> None:
+    other = joined(app, "bertil@example.com")
+    bearer = {"Authorization": f"Bearer {other.access}"}
+    assert kept(anna.ask(LOGOUT, json={"refreshToken": other.refresh})) is None
+    other.log_in()
+    bearer = {"Authorization": f"Bearer {other.access}"}
+    assert kept(anna.ask(LOGOUT, headers=bearer)) is None
+    ways: list[dict[str, Any]] = [
+        {},
+        {"headers": {"Authorization": "Bearer stale"}},
+        {"headers": {"Authorization": "Bearer {access}"}},
+        {"json": {"refreshToken": "{refresh}"}},
+    ]
+    for way in ways:
+        anna.sign_in()
+        filled: dict[str, Any] = {
+            kind: {
+                name: text.format(access=anna.access, refresh=anna.refresh)
+                for name, text in named.items()
+            }
+            for kind, named in way.items()
+        }
+        answer = anna.ask(LOGOUT, **filled)
+        assert (answer.status_code, is_cleared(answer)) == (204, True)
+        assert not anna.is_in()
+    answer = anna.ask(LOGOUT, "nonsense")
+    assert (answer.status_code, is_cleared(answer)) == (204, True)
+    problem(anna.ask(LOGOUT, ""), 401, "A01")
+
+
+def test_a_password_change_goes_on_in_the_cookie_of_its_own_session(anna: Browser) -> None:
+    new = "another long password"
+    body = {"currentPassword": anna.password, "newPassword": new, "confirmPassword": new}
+    for text, is_own in ((anna.refresh, True), ("x", False)):
+        headers = {"Cookie": f"tasks_refresh={text}"}
+        answer = anna.keep(anna.call("PUT", PASSWORD, headers=headers, json=body))
+        assert (answer.get_json()["refreshToken"] is None, kept(answer) is not None) == (
+            is_own,
+            is_own,
+        )
+        body = {"currentPassword": new, "newPassword": new, "confirmPassword": new}
+
+
+HERE = "http://localhost"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_let_in"),
+    [
+        ({}, True),  # no browser
+        ({"Sec-Fetch-Site": "same-origin", "Origin": HERE}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Origin": HERE}, True),  # an old browser
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://evil.localhost"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": HERE}, False),
+        ({"Sec-Fetch-Site": "", "Origin": HERE}, False),
+        ({"Origin": "http://evil.localhost"}, False),
+        ({"Origin": "http://localhost:8000"}, False),
+        ({"Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://page.example"}, True),  # by name
+        ({"Origin": "https://page.example"}, True),
+        ({"Origin": "https://page.example.evil.example"}, False),
+    ],
+)
+def test_a_page_of_another_origin_cannot_count_on_it(
+    make_app: MakeApp, headers: dict[str, str], is_let_in: bool
+) -> None:
+    anna = browser(make_app(CORS_ORIGINS="https://page.example"))
+    if is_let_in:
+        assert anna.ask(REFRESH, headers=headers).status_code == 200
+        assert anna.ask(LOGOUT, headers=headers).status_code == 204
+    else:
+        for path in (REFRESH, LOGOUT):
+            answer = anna.ask(path, headers=headers)
+            problem(answer, 403, "cross_origin")
+            assert kept(answer) is None
+        assert anna.is_in()
+
+
+@pytest.mark.parametrize(
+    ("origins", "credentials"), [("https://page.example", "true"), ("*", None)]
+)
+def test_only_origins_that_are_named_may_send_it(
+    make_app: MakeApp, origins: str, credentials: str | None
+) -> None:
+    anna = browser(make_app(CORS_ORIGINS=origins))
+    headers = {"Origin": "https://page.example", "Sec-Fetch-Site": "cross-site"}
+    answer = anna.ask(REFRESH, headers=headers)
+    assert answer.headers.get("Access-Control-Allow-Credentials") == credentials
+    assert answer.status_code == (200 if credentials else 403)
+
+
+def test_a_form_of_another_site_signs_nobody_in(anna: Browser) -> None:
+    """Login CSRF: what a form can send without asking first is no JSON."""
+    text = f'{{"email": "{anna.email}", "password": "{anna.password}", "cookie": true, "x": "="}}'
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        answer = anna.client.post(LOGIN, data=text, content_type=kind)
+        problem(answer, 415, "unsupported_media_type")
+        assert kept(answer) is None
