@@ -59,7 +59,10 @@ jwks = FlaskBlueprint("jwks", __name__)
 @auth.response(201, UserResponse)
 @auth.errors(S01, S02, S03, S04, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def sign_up(body: dict[str, Any]) -> Any:
-    """Sign up: a new, active user."""
+    """Sign up: a new, active user.
+
+    Emails are unique whatever their case, and what `ts` says becomes the creation date.
+    """
     count_attempt("signup")
     return users.sign_up(body.pop("password"), body.pop("confirm_password"), body)
 
@@ -69,7 +72,10 @@ def sign_up(body: dict[str, Any]) -> Any:
 @auth.response(200, TokenResponse)
 @auth.errors(L01, L02, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def log_in(body: dict[str, Any]) -> Any:
-    """Log in: opens a session, answers both its tokens; with ``cookie`` the refresh token is in a cookie."""
+    """Log in: opens a session, answers both its tokens.
+
+    With `cookie` the refresh token comes as a cookie that no script can read, and `refreshToken` is null.
+    """
     count_attempt("login")
     opened = users.log_in(body["email"], body["password"], _device())
     return _tokens(opened, in_cookie=body["cookie"])
@@ -116,7 +122,10 @@ def ask_back_within_the_retry_window(response: Response) -> Response:
 @auth.errors(R01, A01, A02, A03, A04, CROSS_ORIGIN, TOO_LARGE, UNSUPPORTED)
 @auth.doc(security=[{"bearer": []}, {"cookie": []}, {}])
 def log_out(body: dict[str, Any]) -> None:
-    """Log out: ends the session of the body's refresh token, or else of the access token, or else of the cookie."""
+    """Log out: both tokens of the session stop working at once.
+
+    It is that of the body's refresh token, or else of the access token, or else of the cookie.
+    """
     text = body["refresh_token"]
     ended = refresh.log_out(text) if text.strip() else _log_out_without_body()
     if cookie.is_of(ended):
@@ -143,7 +152,10 @@ def _log_out_without_body() -> uuid.UUID | None:
 @account.response(200, InfoResponse)
 @account.errors()
 def info() -> Any:
-    """Who am I."""
+    """Who am I.
+
+    The user of the access token.
+    """
     return users.details(caller().user_id)
 
 
@@ -152,7 +164,10 @@ def info() -> Any:
 @account.response(200, TokenResponse)
 @account.errors(S01, S03, S04, P01, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def change_password(body: dict[str, Any]) -> Any:
-    """Change the password: ends every session, the answer opens a new one."""
+    """Change the password: ends every session, the answer opens a new one.
+
+    With the session's own cookie the new refresh token comes as a cookie too.
+    """
     count_attempt("password")
     in_cookie = cookie.is_of(caller().session_id)
     opened = users.change_password(caller().user_id, **body, device=_device())
@@ -163,7 +178,10 @@ def change_password(body: dict[str, Any]) -> Any:
 @account.response(200, SessionResponse(many=True))
 @account.errors()
 def list_sessions() -> Any:
-    """The devices that are signed in, the most recently used first."""
+    """The devices that are signed in, the most recently used first.
+
+    Each is a session, however often its tokens were refreshed.
+    """
     return sessions.list_sessions(caller().user_id, caller().session_id)
 
 
@@ -171,7 +189,10 @@ def list_sessions() -> Any:
 @account.response(204)
 @account.errors(NOT_FOUND)
 def end_session(session_id: str) -> None:
-    """Sign one device out."""
+    """Sign one device out.
+
+    Both its tokens stop working at once.
+    """
     with suppress(ValueError):
         if sessions.end_session(caller().user_id, uuid.UUID(session_id), "signed_out"):
             return
@@ -182,7 +203,10 @@ def end_session(session_id: str) -> None:
 @account.response(204)
 @account.errors()
 def end_all_sessions() -> None:
-    """Sign all devices out, this one too."""
+    """Sign all devices out, this one too.
+
+    All tokens of the user stop working at once.
+    """
     sessions.end_all_sessions(caller().user_id)
 
 

@@ -22,8 +22,12 @@ class HealthResponse(ResponseSchema):
 
 @health.get("/live")
 @health.response(200, HealthResponse)
+@health.doc(operationId="live")
 def live() -> Any:
-    """The process is up."""
+    """The process is up.
+
+    It asks nobody else, the database neither.
+    """
     return {"status": "ok"}
 
 
@@ -31,7 +35,10 @@ def live() -> Any:
 @health.response(200, HealthResponse)
 @health.errors()
 def ready() -> Any:
-    """The database answers and its schema is current."""
+    """The database answers and its schema is current.
+
+    Whether this process should get requests.
+    """
     waiting = repeated(
         lambda: migrations.pending(db.engine, current_settings), may_have_happened=False
     )

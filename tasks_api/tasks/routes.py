@@ -27,7 +27,10 @@ _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "the new 
 @tasks.response(200, TaskResponse(many=True), headers=_LINK)
 @tasks.errors(T00)
 def list_tasks(query: dict[str, Any]) -> Any:
-    """My tasks, by id."""
+    """My tasks, by id.
+
+    Those that follow `after`; when there are more than `limit`, the header Link leads on.
+    """
     rows, more = service.list_tasks(caller().user_id, **query)
     if not more:
         return rows
@@ -43,7 +46,10 @@ def list_tasks(query: dict[str, Any]) -> Any:
 @tasks.response(200, TaskResponse)
 @tasks.errors(T01)
 def get_task(task_id: str) -> Any:
-    """One of my tasks."""
+    """One of my tasks.
+
+    Somebody else's are as unknown as any.
+    """
     return service.get(caller().user_id, _number(task_id))
 
 
@@ -52,7 +58,10 @@ def get_task(task_id: str) -> Any:
 @tasks.response(201, TaskResponse, headers=_LOCATION)
 @tasks.errors(T00, TOO_LARGE, UNSUPPORTED)
 def add_task(body: dict[str, Any]) -> Any:
-    """Add a task."""
+    """Add a task.
+
+    Its id is the database's; the header Location is its address.
+    """
     added = service.add(caller().user_id, body)
     return added, {"Location": url_for(".get_task", task_id=added["id"])}
 
@@ -62,7 +71,10 @@ def add_task(body: dict[str, Any]) -> Any:
 @tasks.response(200, TaskResponse)
 @tasks.errors(T00, T01, TOO_LARGE, UNSUPPORTED)
 def replace_task(body: dict[str, Any]) -> Any:
-    """Replace one of my tasks; its id is in the body."""
+    """Replace one of my tasks.
+
+    Its id is in the body, as the .NET original has it.
+    """
     return service.change(caller().user_id, body.pop("id"), body)
 
 
@@ -71,7 +83,10 @@ def replace_task(body: dict[str, Any]) -> Any:
 @tasks.response(200, TaskResponse)
 @tasks.errors(T00, T01, TOO_LARGE, UNSUPPORTED)
 def change_task(body: dict[str, Any], task_id: str) -> Any:
-    """Change what the body names of one of my tasks."""
+    """Change what the body names of one of my tasks.
+
+    The rest stays; null is malformed.
+    """
     return service.change(caller().user_id, _number(task_id), body)
 
 
@@ -79,7 +94,10 @@ def change_task(body: dict[str, Any], task_id: str) -> Any:
 @tasks.response(200, DeletedResponse)
 @tasks.errors(D01, T01)
 def delete_task(task_id: str) -> Any:
-    """Delete one of my tasks."""
+    """Delete one of my tasks.
+
+    For good.
+    """
     number = _number(task_id)
     if number == 0:
         raise ApiError(D01)

@@ -23,6 +23,7 @@ class TaskQuery(RequestSchema):
     limit = QueryInteger(
         load_default=PAGE_LIMIT,
         validate=validate.Range(1, PAGE_LIMIT, error=f"must be from 1 to {PAGE_LIMIT}"),
+        metadata={"description": f"{PAGE_LIMIT} if not given"},
     )
     after = QueryInteger(load_default=0, metadata={"description": "the id of the last task seen"})
 

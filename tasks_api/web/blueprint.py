@@ -20,6 +20,14 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ..errors import A01, A02, A03, A04, TOO_LARGE, UNAVAILABLE, UNSUPPORTED, ApiError, Problem
 from .schemas import ProblemSchema, RequestSchema
 
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+# Of errors, by status.
+_HEADERS: dict[int, Any] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750"}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -124,12 +132,16 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
                     status,
                     schema=ProblemSchema,
                     content_type="application/problem+json",
+                    headers=_HEADERS.get(status),
                     description="; ".join(f"`{entry.code}`: {entry.detail}" for entry in entries),
                     examples={
                         entry.code: {"summary": entry.title, "value": entry.body(entry.detail)}
                         for entry in entries
                     },
                 )(documented)
+            first, *rest = view.__name__.split("_")
+            named = first + "".join(word.title() for word in rest)
+            documented = self.doc(operationId=named)(documented)
             if A01 in self.common:
                 documented = self.doc(security=[{"bearer": []}])(documented)
             # The documents alone: flask-smorest would call a function around the view for each of them.
@@ -140,7 +152,7 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
 
 
 class Api(SmorestApi):  # type: ignore[misc]
-    """flask-smorest's, leaving error answers to ``error_handlers.py``."""
+    """flask-smorest's, without what it documents and this service never sends."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
@@ -149,5 +161,19 @@ class Api(SmorestApi):  # type: ignore[misc]
         app.json = Json(app)
         super().init_app(app, spec_kwargs=spec_kwargs)
 
+    def _init_spec(self, **kwargs: Any) -> None:
+        super()._init_spec(**kwargs)
+        # Members with a default are mandatory in what generators make.
+        converter = self.ma_plugin.converter
+        converter.attribute_functions = [
+            each for each in converter.attribute_functions if each.__name__ != "field2default"
+        ]
+
     def _register_error_handlers(self) -> None:
-        pass
+        """The answers are those of ``error_handlers.py``."""
+
+    def _register_responses(self) -> None:
+        """The answers are those of ``Blueprint.errors``."""
+
+    def _register_pagination_header(self) -> None:
+        """Pages are linked in Link."""

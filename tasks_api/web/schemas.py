@@ -62,6 +62,7 @@ class ResponseSchema(Schema):
             TypeError: it serialises in a way of its own, which ``dump`` would skip.
         """
         super().on_bind_field(field_name, field_obj)
+        field_obj.required = True  # in the document: it is always there
         plain = (fields.String, fields.Integer, fields.Boolean, fields.UUID, Timestamp)
         if type(field_obj) not in plain:
             kind = type(field_obj).__name__

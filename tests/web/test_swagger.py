@@ -1,5 +1,6 @@
 """The OpenAPI document is valid and complete; the page needs nothing from outside."""
 
+import json
 import re
 from typing import Any
 
@@ -56,9 +57,37 @@ def test_it_has_every_error_with_an_example(document: dict[str, Any]) -> None:
 def test_every_answer_is_described(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         assert operation["summary"], name
+        assert operation["description"], name
         assert any(status.startswith("2") for status in operation["responses"]), name
         is_open = name.endswith(("/signup", "/login", "/live", "/ready"))
         assert ("security" in operation) is not is_open, name
+
+
+def test_generators_name_operations_and_trust_members(document: dict[str, Any]) -> None:
+    named = [operation["operationId"] for operation in operations(document).values()]
+    assert len(set(named)) == len(named)
+    assert {"logIn", "endAllSessions", "live"} <= set(named)
+    assert all(re.fullmatch("[a-z][A-Za-z]+", name) for name in named)
+    text = json.dumps(document)
+    for name, schema in document["components"]["schemas"].items():
+        assert f'schemas/{name}"' in text, name
+        if name.endswith("Response"):
+            assert schema["required"] == sorted(schema["properties"]), name
+        assert not any("default" in member for member in schema["properties"].values()), name
+    login = document["components"]["schemas"]["LoginRequest"]
+    assert login["required"] == ["email", "password"]
+    session = document["components"]["schemas"]["SessionResponse"]["properties"]
+    assert session["ipAddress"]["type"] == ["string", "null"]
+
+
+def test_headers_of_errors_are_described(document: dict[str, Any]) -> None:
+    answers = document["paths"]["/api/users/password"]["put"]["responses"]
+    for status, header in (
+        ("401", "WWW-Authenticate"),
+        ("429", "Retry-After"),
+        ("503", "Retry-After"),
+    ):
+        assert header in answers[status]["headers"]
 
 
 def test_the_page_needs_nothing_from_outside(client: FlaskClient) -> None:
