@@ -1,27 +1,12 @@
 """The page at /, in a real browser."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
 import pytest
 from flask.testing import FlaskClient
-from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.conftest import MakeApp
-from tests.live import Live, flask, serving
-
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-)
-DRIVER = shutil.which("chromedriver")
+from tests.web.conftest import Browser
 
 
 def test_it_is_one_file_that_needs_nothing_from_anywhere(client: FlaskClient) -> None:
@@ -38,106 +23,6 @@ def test_it_names_swagger_where_there_is_one(make_app: MakeApp) -> None:
     for enabled in ("true", "false"):
         page = make_app(DOCS_ENABLED=enabled).test_client().get("/").text
         assert ("Swagger" in page) is (enabled == "true")
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A service whose access tokens are short-lived."""
-    folder = seeded(tmp_path_factory)
-    with serving(folder, workers=2, ACCESS_TOKEN_SECONDS="4", REFRESH_RETRY_SECONDS="60") as live:
-        yield live
-
-
-@pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A service whose retry window is short."""
-    with serving(seeded(tmp_path_factory), workers=2, REFRESH_RETRY_SECONDS="1") as live:
-        yield live
-
-
-def seeded(folders: pytest.TempPathFactory) -> Path:
-    """A folder whose database has the demo users."""
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("Chromium and chromedriver are not installed")
-    folder = folders.mktemp("page")
-    assert flask(folder, "db", "seed")[0] == 0
-    return folder
-
-
-class Browser:
-    """Somebody who looks at the page."""
-
-    def __init__(self, live: Live, profile: Path) -> None:
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM or ""
-        options.add_argument("--headless=new")
-        options.add_argument("--no-sandbox")
-        options.add_argument(f"--user-data-dir={profile}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-        # The page may draw its list again in between.
-        stale = [StaleElementReferenceException]
-        self.wait = WebDriverWait(self.driver, 15, ignored_exceptions=stale)
-        self.driver.get(live.url)
-
-    def __getitem__(self, name: str) -> WebElement:
-        return self.driver.find_element(By.ID, name)
-
-    def press(self, text: str) -> None:
-        def pressed(driver: Any) -> bool:
-            button = driver.find_element(
-                By.XPATH, f"//button[normalize-space()='{text}' or @aria-label='{text}']"
-            )
-            driver.execute_script("arguments[0].scrollIntoView({ block: 'nearest' })", button)
-            button.click()
-            return True
-
-        self.wait.until(pressed)
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def sees(self, text: str, where: str = "said") -> None:
-        def there(_: Any) -> bool:
-            return text in self[where].text
-
-        self.wait.until(there, f"no {text!r} in {self[where].text!r}")
-
-    def sign_in(self) -> None:
-        self.press("Fill in the demo user")
-        self["password"].send_keys(Keys.ENTER)
-        self.sees("Hello Anna")
-        self.sees("this one", "devices")
-
-    def lose_an_answer(self) -> None:
-        """And let the retry window go by."""
-        self.press("Refresh and lose the answer")
-        self.sees("was lost")
-        self.wait.until(lambda _: int(self["lost-for"].text or 0) >= 2)
-
-
-@pytest.fixture
-def browser(page: Live, tmp_path: Path) -> Iterator[Browser]:
-    with looking_at(page, tmp_path) as somebody:
-        yield somebody
-
-
-@pytest.fixture
-def later(impatient: Live, tmp_path: Path) -> Iterator[Browser]:
-    """Somebody for whom the retry window is soon over."""
-    with looking_at(impatient, tmp_path) as somebody:
-        yield somebody
-
-
-@contextmanager
-def looking_at(live: Live, profile: Path) -> Iterator[Browser]:
-    somebody = Browser(live, profile)
-    yield somebody
-    lines: list[dict[str, str]] = somebody.driver.get_log("browser")  # type: ignore[no-untyped-call]
-    messages = [line["message"] for line in lines]
-    # It lists answers that are errors, too.
-    assert [text for text in messages if "Failed to load resource" not in text] == []
-    somebody.driver.quit()
 
 
 def test_tokens_are_shown_decoded_and_the_counter_moves(browser: Browser) -> None:

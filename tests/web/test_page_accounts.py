@@ -1,0 +1,70 @@
+"""The page at /, in a real browser: staying signed in, and signing up."""
+
+from uuid import uuid4
+
+import requests
+from selenium.webdriver.common.keys import Keys
+
+from tests.web.conftest import Browser
+
+
+def test_whoever_ticks_the_box_is_signed_in_again_after_a_reload(browser: Browser) -> None:
+    browser["stay"].click()
+    browser.sign_in()
+    assert browser.driver.execute_script("return document.cookie") == ""
+    assert not browser["lose"].is_displayed()
+    browser.press("Refresh")
+    browser.sees("The counter is 1.")
+    browser.driver.refresh()
+    browser.sees("Welcome back, Anna.")
+    assert browser["counter"].text == "2"
+    browser.press("Steal a copy")
+    assert not browser["thief-refresh"].is_displayed()
+    browser.press("Sign out")
+    browser.sees("Both tokens of the session stopped working.")
+    browser.driver.refresh()
+    browser.sees("Sign in to begin.")
+
+
+def test_tabs_share_the_cookie_and_a_sign_out(browser: Browser) -> None:
+    browser["stay"].click()
+    browser.sign_in()
+    first = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("tab")
+    browser.driver.get(browser.url)
+    browser.sees("Welcome back, Anna.")
+    second = browser.driver.current_window_handle
+    for tab in (first, second, first):
+        browser.driver.switch_to.window(tab)
+        browser.press("Refresh")
+        browser.sees("The counter is")
+        browser.press("Use the access token")
+        browser.sees("You were let in")
+    browser.press("Sign out")
+    browser.driver.switch_to.window(second)
+    browser.sees("Another tab signed out.")
+
+
+def test_a_session_that_was_ended_elsewhere_asks_again(browser: Browser) -> None:
+    browser["stay"].click()
+    browser.sign_in()
+    body = {"email": "anna@example.com", "password": "Tasks-demo-2026"}
+    token = requests.post(f"{browser.url}/api/users/login", json=body, timeout=30).json()
+    headers = {"Authorization": f"Bearer {token['accessToken']}"}
+    requests.delete(f"{browser.url}/api/users/sessions", headers=headers, timeout=30)
+    browser.driver.refresh()
+    browser.sees("The refresh token is not valid any more.")
+    assert browser["signed-out"].is_displayed()
+    browser.driver.refresh()
+    browser.sees("Sign in to begin.")
+
+
+def test_somebody_signs_up(browser: Browser) -> None:
+    browser.all("summary")[0].click()
+    email = f"{uuid4().hex[:8]}@example.com"
+    for name, text in (("first", "Cecilia"), ("last", "C"), ("new-email", email)):
+        browser[name].send_keys(text)
+    browser["new-password"].send_keys("12345678", Keys.ENTER)
+    browser.sees("whoever guesses")
+    browser["new-password"].send_keys(" and more of it", Keys.ENTER)
+    browser.sees("Hello Cecilia.")
