@@ -45,7 +45,7 @@ class Counters:
         if self._may_be_there():
             try:
                 answer = question(self._shared)
-            except StorageError as error:
+            except (StorageError, TypeError, ValueError) as error:  # away, or no Redis at all
                 log.warning("rate limits are counted by each process alone: %s", error)
                 self._away_until = time.monotonic() + STORAGE_PAUSE
             else:

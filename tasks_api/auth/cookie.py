@@ -42,7 +42,7 @@ def is_of(session_id: uuid.UUID | None) -> bool:
 
 def keep(opened: OpenSession) -> None:
     """Have the answer to this request set the cookie, for what is left of the session."""
-    left = int((opened.expires_at - now()).total_seconds())
+    left = round((opened.expires_at - now()).total_seconds())
     _set(opened.refresh_token, left)
 
 
@@ -56,6 +56,8 @@ def _found() -> list[str]:
 
 
 def _set(text: str, seconds: int) -> None:
+    policy = current_settings.cookie_samesite
+
     @after_this_request
     def add(response: Response) -> Response:
         response.set_cookie(
@@ -63,9 +65,9 @@ def _set(text: str, seconds: int) -> None:
             text,
             max_age=seconds,
             path=f"{request.script_root}/api/users",
-            secure=request.is_secure or _host() not in _LOCAL,
+            secure=request.is_secure or policy == "None" or _host() not in _LOCAL,
             httponly=True,
-            samesite=current_settings.cookie_samesite,
+            samesite=policy,
         )
         return response
 
@@ -83,9 +85,12 @@ def _is_from_here() -> bool:
     Browsers say so in Sec-Fetch-Site; older ones name the page in Origin. SameSite alone lets sibling domains in.
     """
     origin = request.headers.get("Origin", "")
-    if origin in current_settings.cors_origins:
+    if origin != "*" and origin in current_settings.cors_origins:
         return True
     site = request.headers.get("Sec-Fetch-Site")
-    if site is None:
-        return not origin or urlsplit(origin).netloc.lower() == request.host.lower()
-    return site in ("same-origin", "none")
+    if site is not None:
+        return site in ("same-origin", "none")
+    # Of the header, for request.host is empty where the name has an underscore.
+    host = request.headers.get("Host", "").lower()
+    own = (f"http://{host.removesuffix(':80')}", f"https://{host.removesuffix(':443')}")
+    return not origin or (host != "" and origin.lower() in own)

@@ -97,6 +97,7 @@ def test_a_prefix_and_another_policy_are_in_it(make_app: MakeApp) -> None:
     cookie = kept(answer)
     assert cookie is not None
     assert (cookie["path"], cookie["samesite"]) == ("/svc/api/users", "None")
+    assert cookie["secure"]  # or no browser would take it
 
 
 def test_a_refresh_by_cookie_answers_in_the_cookie_for_what_is_left(
@@ -238,7 +239,12 @@ HERE = "http://localhost"
         ({"Sec-Fetch-Site": "cross-site"}, False),
         ({"Sec-Fetch-Site": "same-site", "Origin": "http://evil.localhost"}, False),
         ({"Sec-Fetch-Site": "same-site", "Origin": HERE}, False),
-        ({"Sec-Fetch-Site": "", "Origin": HERE}, False),
+        ({"Sec-Fetch-Site": "nonsense", "Origin": HERE}, False),
+        ({"Host": "localhost:80", "Origin": HERE}, True),
+        ({"Host": "x_y.example", "Origin": "https://x_y.example"}, True),
+        ({"Host": "x_y.example", "Origin": "null"}, False),
+        ({"Host": "", "Origin": "http://"}, False),
+        ({"Origin": "http://["}, False),
         ({"Origin": "http://evil.localhost"}, False),
         ({"Origin": "http://localhost:8000"}, False),
         ({"Origin": "null"}, False),
@@ -273,6 +279,7 @@ def test_only_origins_that_are_named_may_send_it(
     answer = anna.ask(REFRESH, headers=headers)
     assert answer.headers.get("Access-Control-Allow-Credentials") == credentials
     assert answer.status_code == (200 if credentials else 403)
+    assert anna.ask(REFRESH, headers=headers | {"Origin": "*"}).status_code == 403
 
 
 def test_a_form_of_another_site_signs_nobody_in(anna: Browser) -> None:

@@ -98,17 +98,18 @@ def test_a_storage_that_is_back_is_asked_by_everybody(storage_clock: SimpleNames
     shared = MemoryStorage()
     counters = attempts.Counters(shared)
 
-    def is_asked(is_away: bool = False) -> bool:
+    def is_asked(failure: Exception | None = None) -> bool:
         def question(counts: RateLimiter) -> bool:
-            if is_away and counts.storage is shared:
-                raise StorageError(OSError("away"))
+            if failure and counts.storage is shared:
+                raise failure
             return counts.storage is shared
 
         return counters.ask(question)
 
-    assert [is_asked(), is_asked(is_away=True), is_asked()] == [True, False, False]
-    storage_clock.seconds = attempts.STORAGE_PAUSE
-    assert [is_asked(), is_asked()] == [True, True]
+    for failure in (StorageError(OSError("away")), ValueError("no number")):
+        assert [is_asked(), is_asked(failure), is_asked()] == [True, False, False]
+        storage_clock.seconds += attempts.STORAGE_PAUSE
+        assert [is_asked(), is_asked()] == [True, True]
 
 
 def test_an_option_that_redis_does_not_know_stops_the_start(tmp_path: Path) -> None:
