@@ -15,7 +15,7 @@ export SQLSERVER_PORT ?= 1433
 SQLSERVER ?= mssql://sa:$$MSSQL_SA_PASSWORD@127.0.0.1:$(SQLSERVER_PORT)/TasksDb?TrustServerCertificate=yes
 SECRETS := instance/compose.env
 
-.PHONY: help run serve install seed test lint test-postman bench fuzz audit format clean up rollout down sqlserver run-sqlserver test-sqlserver
+.PHONY: help run serve install seed test lint test-clients bench fuzz audit format clean up rollout down sqlserver run-sqlserver test-sqlserver
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -44,9 +44,10 @@ lint: $(VENV)/.installed-test  ## lint, format check and types
 	@$(BIN)/mypy
 	@if test -x $(BIN)/hadolint; then $(BIN)/hadolint Dockerfile; fi
 
-test-postman: $(VENV)/.installed-test  ## the Postman collection, run by newman (needs Node.js)
-	@npm ci --silent --no-fund --no-audit --prefix examples/postman
-	@$(BIN)/python -m pytest tests/examples/test_postman.py
+test-clients: $(VENV)/.installed-test  ## clients that generators make of /openapi.json, its linter, the Postman collection (needs Node.js)
+	@for folder in examples/postman tests/examples/clients; do npm ci --silent --no-fund --no-audit --prefix $$folder || exit 1; done
+	@$(PIP) --constraint constraints.txt --editable '.[clients]'
+	@$(BIN)/python -m pytest tests/examples/test_postman.py tests/examples/test_generated_clients.py
 
 bench: $(VENV)/.installed-test  ## beside a bare floor and the tutorial's algorithm, in ratios (needs wrk; some ten minutes)
 	@$(BIN)/python -m benchmarks

@@ -85,7 +85,6 @@ def log_in(body: dict[str, Any]) -> Any:
 @auth.arguments(RefreshRequest(), required=False)
 @auth.response(200, TokenResponse)
 @auth.errors(R01, INVALID_GRANT, CROSS_ORIGIN, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
-@auth.doc(security=[{}, {"cookie": []}])
 def refresh_token(body: dict[str, Any]) -> Any:
     """Refresh: the refresh token of the body, or else of the cookie, is used up, the answer has the next one.
 
