@@ -4,11 +4,13 @@ from http.cookies import Morsel, SimpleCookie
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from tasks_api.auth.refresh_tokens import decode
 from tests.conftest import MakeApp, Person, joined, problem
+from tests.live import Live
 
 LOGIN, REFRESH = "/api/users/login", "/api/users/refresh_token"
 LOGOUT, PASSWORD = "/api/users/logout", "/api/users/password"
@@ -161,6 +163,13 @@ def test_one_that_is_of_no_more_use_is_cleared(anna: Browser, clock: Any) -> Non
     anna.sign_in()
     clock.shift(15 * 86_400)
     assert is_cleared(anna.ask(REFRESH))
+
+
+def test_one_of_eight_kilobytes_is_the_servers_to_refuse(live: Live) -> None:
+    headers = {"Cookie": f"tasks_refresh={'x' * 9000}"}
+    answer = requests.post(live.url + REFRESH, headers=headers, timeout=30)
+    assert answer.status_code in (400, 431)
+    assert "Set-Cookie" not in answer.headers
 
 
 def test_what_says_nothing_of_the_token_leaves_it_alone(make_app: MakeApp) -> None:

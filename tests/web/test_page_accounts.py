@@ -59,6 +59,21 @@ def test_a_session_that_was_ended_elsewhere_asks_again(browser: Browser) -> None
     browser.sees("Sign in to begin.")
 
 
+def test_signing_in_and_up_need_no_mouse(browser: Browser) -> None:
+    focused = browser.driver.switch_to
+    browser["email"].send_keys("anna@example.com", Keys.TAB)
+    focused.active_element.send_keys("Tasks-demo-2026", Keys.TAB)
+    assert focused.active_element == browser["stay"]
+    focused.active_element.send_keys(Keys.SPACE, Keys.TAB)
+    assert browser["stay"].is_selected()
+    for _ in range(2):  # the two buttons
+        focused.active_element.send_keys(Keys.TAB)
+    focused.active_element.send_keys(Keys.ENTER, Keys.TAB)
+    assert focused.active_element == browser["first"]
+    browser["password"].send_keys(Keys.ENTER)
+    browser.sees("Hello Anna.")
+
+
 def test_somebody_signs_up(browser: Browser) -> None:
     browser.all("summary")[0].click()
     email = f"{uuid4().hex[:8]}@example.com"
