@@ -290,8 +290,8 @@ def test_a_lock_that_is_not_to_be_had_keeps_the_pool(app: Flask, server: FakePyo
     client = app.test_client()
     assert client.get("/health/ready").status_code == 200
     connections = len(server.connected)
-    for number, opened in ((sqlserver.LOCK_TIMEOUT, 0), (40613, 1), (37396, 1)):
-        server.failures["FROM SchemaVersion"] = failure("x", number, "HYT00")
+    for number, state, opened in ((1222, "HYT00", 0), (40613, "42000", 1), (37396, "42000", 1)):
+        server.failures["FROM SchemaVersion"] = failure("x", number, state)
         problem(client.get("/health/ready"), 503, "unavailable")
         del server.failures["FROM SchemaVersion"]
         assert client.get("/health/ready").status_code == 200
