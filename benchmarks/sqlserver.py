@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,16 @@ from tasks_api.database.engine import db
 from tests.conftest import Person
 from tests.database.relay import Relay
 from tests.databases import Databases
-from tests.live import FAST, serving, sign_up
+from tests.live import FAST, Live, serving, sign_up
 
 from .load import Served
 from .loop import Loop
 
 ROUTES = ("list", "add", "refresh", "login")
 Action = Callable[[], None]
+HEADINGS = (
+    "            req/s      p50      p99  allowed      CPU | loops/s      p50      p99  share"
+)
 
 
 def statements_and_round_trips(databases: Databases, folder: Path) -> dict[str, list[str]]:
@@ -147,44 +150,45 @@ def compare(databases: Databases, folder: Path, arguments: argparse.Namespace) -
     """The service beside the loop, for each delay and number of clients."""
     statements = statements_and_round_trips(databases, folder)
     for delay in arguments.delays:
-        with relayed(databases.made[folder], delay) as way, ExitStack() as stack:
+        with relayed(databases.made[folder], delay) as way:
             settings: dict[str, Any] = {
                 "DATABASE_URL": sqlserver.connection_string(way),
+                "THREADS": str(arguments.threads),
                 "LOG_LEVEL": "WARNING",
             }
-            live = stack.enter_context(
-                serving(
-                    folder, workers=os.cpu_count() or 1, THREADS=str(arguments.threads), **settings
-                )
-            )
-            for count in arguments.clients:
-                loops = []
-                for number in range(count):
-                    sign_up(live, f"bench{number}@example.com")
-                    loops.append(Loop(way, statements, f"bench{number}@example.com"))
-                print(
-                    f"\n{count} clients, {delay:g} ms each way, {arguments.threads} threads a worker"
-                )
-                print(
-                    "            req/s      p50      p99  allowed      CPU | loops/s      p50      p99  share"
-                )
-                for route in arguments.only:
-                    service, actions = (
-                        Served(live, folder),
-                        [getattr(loop, route) for loop in loops],
-                    )
-                    # Connections are opened when they are needed, and their first statements are slow.
-                    service.drive(route, count, 1)
-                    measure(actions, 1)
-                    found = service.drive(route, count, arguments.seconds)
-                    bare = measure(actions, arguments.seconds)
-                    allowed = count / len(statements[route]) / delay / 2 * 1000 if delay else 0
-                    line = row(
-                        route, found, bare, arguments.seconds, f"{allowed:.0f}" if delay else "-"
-                    )
-                    print(line, flush=True)
-                for loop in loops:
-                    loop.connection.close()
+            with serving(folder, workers=os.cpu_count() or 1, **settings) as live:
+                for count in arguments.clients:
+                    print(f"\n{count} clients, {delay:g} ms each way, {arguments.threads} threads")
+                    print(HEADINGS)
+                    loops = [loop(live, way, statements, number) for number in range(count)]
+                    for route in arguments.only:
+                        trips = len(statements[route]) * delay * 2 / 1000  # seconds
+                        allowed = f"{count / trips:.0f}" if trips else "-"
+                        actions = [getattr(each, route) for each in loops]
+                        service = Served(live, folder)
+                        print(in_turns(service, actions, route, arguments.seconds, allowed))
+                    for each in loops:
+                        each.connection.close()
+
+
+def loop(live: Live, way: Keywords, statements: dict[str, list[str]], number: int) -> Loop:
+    """A loop for a user of its own, whom the service's clients use too."""
+    email = f"bench{number}@example.com"
+    sign_up(live, email)
+    return Loop(way, statements, email)
+
+
+def in_turns(
+    service: Served, actions: list[Action], route: str, seconds: float, allowed: str
+) -> str:
+    """A line of the table: service and loop, one after the other, warmed up.
+
+    Connections are opened when they are needed, and their first statements are slow.
+    """
+    service.drive(route, len(actions), 1)
+    measure(actions, 1)
+    found = service.drive(route, len(actions), seconds)
+    return row(route, found, measure(actions, seconds), seconds, allowed)
 
 
 def numbers(text: str) -> list[float]:

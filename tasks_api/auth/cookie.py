@@ -2,13 +2,13 @@
 
 import uuid
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from flask import Response, after_this_request, request
 
 from ..clock import now
 from ..config import current_settings
 from ..errors import CROSS_ORIGIN, R01, ApiError
+from ..web.middleware import host_name
 from .refresh_tokens import decode
 from .sessions import OpenSession
 
@@ -65,18 +65,11 @@ def _set(text: str, seconds: int) -> None:
             text,
             max_age=seconds,
             path=f"{request.script_root}/api/users",
-            secure=request.is_secure or policy == "None" or _host() not in _LOCAL,
+            secure=request.is_secure or policy == "None" or host_name() not in _LOCAL,
             httponly=True,
             samesite=policy,
         )
         return response
-
-
-def _host() -> str:
-    try:
-        return urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _is_from_here() -> bool:

@@ -97,11 +97,18 @@ def _add_headers(response: Response) -> Response:
     return response
 
 
+def host_name() -> str:
+    """Of the request, without its port; nothing if it is malformed."""
+    try:
+        return urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        return ""
+
+
 def _is_local() -> bool:
     """Whether the browser would keep plain http from other programs on its machine."""
-    try:
-        name = (urlsplit(f"//{request.host}").hostname or "").removesuffix(".")
-        is_name = name == "localhost" or name.endswith(".localhost")
-        return is_name or ip_address(read_address(name)).is_loopback
-    except ValueError:
-        return False
+    name = host_name().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = read_address(name)
+    return address != "" and ip_address(address).is_loopback
