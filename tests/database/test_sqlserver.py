@@ -70,9 +70,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePyodbc]:
     fake = FakePyodbc()
     fake.answers = {
         "ProductVersion') AS VARCHAR": [("16.0.4195.2",)],
-        "ProductVersion') AS nvarchar": [
-            ("16.0.4195.2", "Developer Edition", "TasksDb", "tasks", 1)
-        ],
+        "ProductVersion') AS nvarchar": [("16.0.4195.2", "Developer", "TasksDb", "tasks", 1)],
         "sys.objects": [("SchemaVersion",)],
         "FROM SchemaVersion": [(1,), (2,), (3,)],
         "HAS_PERMS_BY_NAME": [],
@@ -209,7 +207,7 @@ def test_a_connection_waits_for_nothing_for_ever(server: FakePyodbc) -> None:
 def test_check_says_how_the_server_is(app: Flask, server: FakePyodbc) -> None:
     code, said = db_command(app, "check")
     assert code == 0
-    assert "db.example.com,1433, SQL Server 16.0.4195.2, Developer Edition" in said
+    assert "db.example.com,1433, SQL Server 16.0.4195.2, Developer" in said
     assert "TasksDb as tasks, read-committed snapshot on" in said
     assert "on, the server's certificate is checked" in said
     assert "secret" not in said
@@ -218,9 +216,11 @@ def test_check_says_how_the_server_is(app: Flask, server: FakePyodbc) -> None:
     assert code == 1
     assert "DELETE on Task" in said
     server.answers |= {"HAS_PERMS_BY_NAME": [], "sys.triggers": [("AuditTask",)]}
+    server.answers["ProductVersion') AS nvarchar"] = [("13", "Web", "TasksDb", "tasks", 0)]
     code, said = db_command(app, "check")
     assert code == 1
     assert "drop or disable AuditTask" in said
+    assert "read-committed snapshot off: readers wait for writers" in said
 
 
 @pytest.mark.parametrize(
