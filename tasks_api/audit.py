@@ -14,7 +14,16 @@ SECURITY_EVENTS = Counter(
 SECURITY_EVENTS.labels("access_token_forged", "")
 
 # What happens every day; everything else is a warning.
-_ORDINARY = {"signed_up", "login_ok", "password_changed", "session_ended", "user_activated"}
+_ORDINARY = {
+    "signed_up",
+    "login_ok",
+    "password_changed",
+    "session_ended",
+    "user_activated",
+    "user_changed",
+    "user_deleted",
+    "user_exported",
+}
 # Of a session's end: somebody stole a token.
 _TWO_HOLDERS = {"replay", "void_used"}
 

@@ -38,9 +38,7 @@ R01 = Problem(
     "Incomplete refresh or logout",
     "The refresh token details are missing or malformed.",
 )
-S01 = Problem(
-    "S01", 400, "Incomplete signup or password change", "Something is missing or malformed."
-)
+S01 = Problem("S01", 400, "Incomplete signup or change", "Something is missing or malformed.")
 S02 = Problem("S02", 422, "Email taken", "A user with this email exists already.")
 S03 = Problem("S03", 422, "Passwords differ", "Password and confirmation are not the same.")
 S04 = Problem(

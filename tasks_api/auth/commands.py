@@ -1,15 +1,19 @@
 """flask users ... and flask sessions ...: what an operator does for people and their devices."""
 
+import json
 import uuid
+from datetime import datetime
 
 import click
 
 from ..audit import security_event
 from ..database.commands import Commands
 from ..database.engine import AnyRow
-from . import sessions, users
+from . import accounts, sessions, users
 
-user_commands = Commands("users", help="List users, let them in or keep them out, set a password.")
+user_commands = Commands(
+    "users", help="List users, let them in or keep them out, set a password, export, delete."
+)
 session_commands = Commands("sessions", help="List and end sessions, purge those that ran out.")
 PURGED_AT_ONCE = 1000
 
@@ -63,6 +67,30 @@ def set_password(email: str, password: str) -> None:
     """Set a user's password; every session ends at once."""
     users.set_password(_user(email), password)
     click.echo(f"The password of {email} is set.")
+
+
+@user_commands.command("export")
+@click.argument("email")
+def export(email: str) -> None:
+    """Print all that is stored about a user, as JSON; of password and tokens neither hash nor salt."""
+    found = accounts.export(_user(email).id)
+    click.echo(json.dumps(found, indent=2, default=_as_text))
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+@user_commands.command("delete")
+@click.argument("email")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(email: str, yes: bool) -> None:
+    """Delete a user with all tasks and sessions, for good."""
+    user_id = _user(email).id
+    if not yes:
+        click.confirm(f"Delete {email} with all tasks and sessions?", abort=True)
+    accounts.delete_account(user_id)
+    click.echo(f"{email} is deleted.")
 
 
 @session_commands.command("list")

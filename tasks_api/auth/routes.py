@@ -31,9 +31,11 @@ from ..errors import (
 )
 from ..web.blueprint import Blueprint
 from ..web.limits import count_attempt
-from . import cookie, refresh, sessions, users
+from . import accounts, cookie, refresh, sessions, users
 from .access_tokens import authenticate, caller, issue
 from .schemas import (
+    DeletionRequest,
+    InfoChanges,
     InfoResponse,
     LoginRequest,
     LogoutRequest,
@@ -50,7 +52,7 @@ from .sessions import Device, OpenSession
 JWKS_SECONDS = 300
 
 auth = Blueprint("users", "/api/users", "Signing up, in and out; refreshing")
-account = Blueprint("account", "/api/users", "Who am I; my password; my devices", authenticate)
+account = Blueprint("account", "/api/users", "My account, my password, my devices", authenticate)
 jwks = FlaskBlueprint("jwks", __name__)
 
 
@@ -156,6 +158,37 @@ def info() -> Any:
     The user of the access token.
     """
     return users.details(caller().user_id)
+
+
+@account.patch("/info")
+@account.arguments(InfoChanges())
+@account.response(200, InfoResponse)
+@account.errors(S01, S02, P01, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
+def change_info(body: dict[str, Any]) -> Any:
+    """Change what the body names of my names and my email.
+
+    The rest stays, no session ends, null is malformed. A new email needs `currentPassword`.
+    """
+    password = body.pop("current_password", None)
+    if password is not None:
+        count_attempt("password")
+    return accounts.change_info(caller().user_id, body, password, _device())
+
+
+@account.post("/delete")
+@account.arguments(DeletionRequest())
+@account.response(204)
+@account.errors(S01, P01, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
+def delete_account(body: dict[str, Any]) -> None:
+    """Delete my account: my tasks, my sessions and me, for good.
+
+    All tokens of the user stop working at once, and the email is free again.
+    """
+    count_attempt("password")
+    mine = sessions.list_sessions(caller().user_id)
+    accounts.delete_own(caller().user_id, body["current_password"], _device())
+    if any(cookie.is_of(each["session_id"]) for each in mine):
+        cookie.clear()
 
 
 @account.put("/password")

@@ -25,9 +25,9 @@ class Email(Text):
     Its form is checked after its length, and in ASCII: case folds alike on every database.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, required: bool = True) -> None:
         metadata = EMAIL_EXAMPLE | {"format": "email"}
-        super().__init__(EMAIL_LENGTH, strip=True, required=True, metadata=metadata)
+        super().__init__(EMAIL_LENGTH, strip=True, required=required, metadata=metadata)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         email = super()._deserialize(value, *args, **kwargs)
@@ -40,8 +40,8 @@ class Email(Text):
 class Password(Text):
     """A password: blanks count, and nothing is cut off."""
 
-    def __init__(self) -> None:
-        super().__init__(MAX_LENGTH, blank=True, required=True, metadata=PASSWORD_EXAMPLE)
+    def __init__(self, *, required: bool = True) -> None:
+        super().__init__(MAX_LENGTH, blank=True, required=required, metadata=PASSWORD_EXAMPLE)
 
 
 class SignupRequest(RequestSchema):
@@ -106,6 +106,26 @@ class PasswordRequest(RequestSchema):
     current_password = Password()
     new_password = Password()
     confirm_password = Password()
+
+
+class InfoChanges(RequestSchema):
+    """What to change about me; the rest stays. A new email needs the current password."""
+
+    problem = S01
+    null_is_absent = False
+
+    first_name = Text(NAME_LENGTH, strip=True, metadata=FIRST_NAME_EXAMPLE)
+    last_name = Text(NAME_LENGTH, strip=True, metadata=LAST_NAME_EXAMPLE)
+    email = Email(required=False)
+    current_password = Password(required=False)
+
+
+class DeletionRequest(RequestSchema):
+    """Whoever deletes an account knows its password."""
+
+    problem = S01
+
+    current_password = Password()
 
 
 class UserResponse(ResponseSchema):

@@ -61,7 +61,7 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
         ApiError: L02 for an unknown email, a wrong password and an inactive user alike; RATE_LIMITED.
     """
     user = find_user(email)
-    verified = _verified(user, email, password, device)
+    verified = check_password(user, email, password, device)
     if user is None or verified is None:
         security_event("login_failed", user_id=user.id if user else None)
         raise ApiError(L02)
@@ -96,7 +96,7 @@ def change_password(
     """
     user = details(user_id)
     _check_new_password(new_password, confirm_password, user._mapping)
-    verified = _verified(user, user.email, current_password, device)
+    verified = check_password(user, user.email, current_password, device)
     if verified is None:
         security_event("password_change_failed", user_id=user_id)
         raise ApiError(P01)
@@ -194,7 +194,7 @@ def _check_new_password(password: str, confirmation: str, user: Any) -> None:
         raise ApiError(S04, reason)
 
 
-def _verified(
+def check_password(
     user: AnyRow | None, email: str, password: str, device: Device
 ) -> PasswordHash | None:
     """The hash of the user's password, if that is ``password`` and the user is active.

@@ -55,7 +55,7 @@ SELECT needed.permission + ' on ' + needed.name AS missing
 FROM (
     SELECT grants.permission, tables.name
     FROM (VALUES ('SELECT', 0), ('INSERT', 1), ('UPDATE', 1), ('DELETE', 2)) AS grants (permission, rank)
-    INNER JOIN (VALUES ('[User]', 1), ('Task', 2), ('RefreshToken', 2), ('SchemaVersion', 0)) AS tables (name, rank)
+    INNER JOIN (VALUES ('[User]', 2), ('Task', 2), ('RefreshToken', 2), ('SchemaVersion', 0)) AS tables (name, rank)
         ON grants.rank <= tables.rank
 ) AS needed
 WHERE COALESCE(HAS_PERMS_BY_NAME(needed.name, 'OBJECT', needed.permission), 0) = 0

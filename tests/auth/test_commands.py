@@ -1,5 +1,6 @@
 """flask users ... and flask sessions ...: what an operator can do."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,6 +13,8 @@ from sqlalchemy.exc import OperationalError
 from tasks_api.auth import users
 from tasks_api.auth.refresh_tokens import decode
 from tasks_api.database.engine import db
+from tasks_api.models import refresh_tokens, tasks
+from tasks_api.models import users as users_table
 from tests.conftest import MakeApp, Person, problem
 from tests.databases import embedded_only
 from tests.live import code_block
@@ -48,7 +51,7 @@ def test_users_are_listed_with_their_sessions(
 def test_the_documented_commands_work(anna: Person, bertil: Person, command: Command) -> None:
     listed = code_block("docs/operations.md", "## People and their devices").splitlines()
     lines = [line.split("#")[0].split()[3:] for line in listed]
-    assert len(lines) == 6
+    assert len(lines) == 8
     for words in lines:
         command(*words, types="brand new one\nbrand new one\n" if "set-password" in words else None)
 
@@ -111,14 +114,44 @@ def test_sessions_are_listed_and_ended(anna: Person, command: Command) -> None:
     assert [anna.is_in(), tablet.is_in()] == [False, False]
 
 
+def test_all_that_is_stored_about_a_user_is_exported_but_hashes_and_salts(
+    anna: Person, bertil: Person, command: Command
+) -> None:
+    for somebody in (anna, bertil):
+        somebody.call("POST", "/api/tasks", json={"name": "x\x9b31m"})
+    said = command("users", "export", "ANNA@example.com")
+    assert said.isascii()  # names cannot write to the terminal
+    told = json.loads(said)
+    secrets = {"Password", "PasswordSalt", "TokenHash", "TokenSalt"}
+    for table in (users_table, tasks, refresh_tokens):
+        (row,) = told.pop(table.name)
+        assert row.keys() == {each.name for each in table.c} - secrets
+        assert row["Id" if table is users_table else "UserId"] == anna.user_id
+    assert not told
+
+
+def test_a_user_is_deleted_by_whoever_says_yes(
+    anna: Person, bertil: Person, command: Command
+) -> None:
+    words = ("users", "delete", "ANNA@example.com")
+    command(*words, types="n\n", fails=True)
+    assert anna.is_in()
+    assert "is deleted" in command(*words, types="y\n")
+    assert not anna.is_in()
+    assert "is deleted" in command("users", "delete", bertil.email, "--yes")
+    assert command("users", "list") == ""
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("users", "activate"),
+        ("users", "delete", "--yes"),
+        ("users", "export"),
         ("sessions", "end"),
     ],
 )
-def test_an_unknown_user_gets_a_sentence(command: Command, words: tuple[str, str]) -> None:
+def test_an_unknown_user_gets_a_sentence(command: Command, words: tuple[str, ...]) -> None:
     said = command(*words, "nobody@example.com", fails=True)
     assert said == "Error: there is no user nobody@example.com\n"
 

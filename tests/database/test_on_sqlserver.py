@@ -244,7 +244,19 @@ def test_users_go_back_and_forth_between_this_service_and_the_original(make_app:
         original.log_out(anna.user_id)
         assert not anna.is_in()
 
+        anna.log_in()
+        change = {"email": "new@example.com", "currentPassword": anna.password}
+        assert anna.call("PATCH", "/api/users/info", json=change).status_code == 200
+        assert not original.log_in(anna.email, "token two")
+        assert original.log_in("new@example.com", "token two")
+        anna.email = "new@example.com"
+        anna.log_in()
+        body = {"currentPassword": anna.password}
+        assert anna.call("POST", "/api/users/delete", json=body).status_code == 204
+        assert not original.log_in(anna.email, "token two")
+        assert original.tasks(anna.user_id) == []
+
         original.sign_up(olle.email)
         assert olle.log_in().status_code == 200
-        assert original.log_in(olle.email, "token two")
-        assert original.accepts(olle.user_id, "token two")
+        assert original.log_in(olle.email, "token three")
+        assert original.accepts(olle.user_id, "token three")

@@ -1,12 +1,24 @@
 """Under gunicorn: promises of concurrency, proven with processes that share nothing but the database."""
 
+import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import requests
 
 from tasks_api.auth.refresh_tokens import decode
-from tests.live import Live, at_once, log_in, new_user, serving, sign_up
+from tests.live import (
+    PASSWORD,
+    Live,
+    at_once,
+    log_in,
+    new_user,
+    serving,
+    sign_up,
+    wait_for,
+    working,
+)
 
 
 def test_fifty_simultaneous_refreshes_have_one_successor(live: Live) -> None:
@@ -53,3 +65,27 @@ def test_simultaneous_writes_all_succeed(live: Live) -> None:
     listed = {task["id"] for task in live.get("/api/tasks", token).json()}
     assert listed == {answer.json()["id"] for answer in answers}
     assert len(listed) == 40
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_deletion_is_whole_whatever_other_devices_do_at_that_moment(
+    live: Live, number: int
+) -> None:
+    email = f"deleted-{number}@example.com"
+    tokens = new_user(live, email)
+    access = tokens["accessToken"]
+    known = {"email": email, "password": PASSWORD}
+    acts: list[Callable[[], requests.Response]] = [
+        lambda: live.post("/api/tasks", {"name": "x"}, access),
+        lambda: live.post("/api/users/login", known),
+        lambda: live.refresh(tokens),
+        lambda: live.get("/api/users/sessions", access),
+    ]
+    with working(8, lambda: random.choice(acts)()) as answers:
+        wait_for(lambda: answers[201] > 10)
+        deleted = live.post("/api/users/delete", {"currentPassword": PASSWORD}, access)
+        refused = answers[401]
+        wait_for(lambda: answers[401] > refused + 20)
+    assert deleted.status_code == 204
+    assert answers.keys() == {200, 201, 400, 401}
+    assert sign_up(live, email).status_code == 201

@@ -38,7 +38,7 @@ def test_the_document_is_true(make_app: MakeApp) -> None:
     anna = joined(app)
     api: Any = schemathesis.openapi.from_wsgi("/openapi.json", app)
     operations = [found.ok() for found in api.get_all_operations()]
-    assert len(operations) == 17
+    assert len(operations) == 19
     failures = []
     for operation in operations:
         try:

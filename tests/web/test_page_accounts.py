@@ -1,4 +1,4 @@
-"""The page at /, in a real browser: staying signed in, and signing up."""
+"""The page at /, in a real browser: staying signed in, signing up, changing and deleting an account."""
 
 from uuid import uuid4
 
@@ -74,12 +74,41 @@ def test_signing_in_and_up_need_no_mouse(browser: Browser) -> None:
     browser.sees("Hello Anna.")
 
 
-def test_somebody_signs_up(browser: Browser) -> None:
+def sign_up(browser: Browser, password: str) -> None:
     browser.all("summary")[0].click()
     email = f"{uuid4().hex[:8]}@example.com"
     for name, text in (("first", "Cecilia"), ("last", "C"), ("new-email", email)):
         browser[name].send_keys(text)
-    browser["new-password"].send_keys("12345678", Keys.ENTER)
+    browser["new-password"].send_keys(password, Keys.ENTER)
+
+
+def test_somebody_signs_up(browser: Browser) -> None:
+    sign_up(browser, "12345678")
     browser.sees("whoever guesses")
     browser["new-password"].send_keys(" and more of it", Keys.ENTER)
     browser.sees("Hello Cecilia.")
+
+
+def test_somebody_changes_and_deletes_an_account(browser: Browser) -> None:
+    browser["stay"].click()
+    sign_up(browser, "correct horse")
+    browser.sees("Hello Cecilia.")
+    browser.wait.until(lambda _: browser["my-first"].get_attribute("value") == "Cecilia")
+    browser["my-first"].send_keys(" Maria", Keys.ENTER)
+    browser.sees("Saved.")
+    browser["my-email"].send_keys(".se", Keys.ENTER)
+    browser.sees("A new email needs currentPassword.")
+    browser["my-password"].send_keys("correct horse", Keys.ENTER)
+    browser.sees("Saved.")
+    assert browser["my-email"].get_attribute("value").endswith("@example.com.se")
+    browser.press("Delete my account")
+    browser.driver.switch_to.alert.accept()
+    browser.sees("currentPassword is missing.")
+    browser["my-password"].send_keys("correct horse")
+    browser.press("Delete my account")
+    browser.driver.switch_to.alert.dismiss()
+    browser.press("Delete my account")
+    browser.driver.switch_to.alert.accept()
+    browser.sees("Your account is gone")
+    browser.driver.refresh()
+    browser.sees("Sign in to begin.")
