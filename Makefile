@@ -42,6 +42,7 @@ lint: $(VENV)/.installed-test  ## lint, format check and types
 	@$(BIN)/sqlfluff lint --nocolor --dialect tsql sql/sqlserver
 	@$(BIN)/sqlfluff lint --nocolor --dialect sqlite sql/sqlite
 	@$(BIN)/mypy
+	@$(BIN)/kubernetes-validate --strict --quiet examples/kubernetes.yaml
 	@if test -x $(BIN)/hadolint; then $(BIN)/hadolint Dockerfile; fi
 
 test-clients: $(VENV)/.installed-test  ## clients that generators make of /openapi.json, its linter, the Postman collection (needs Node.js)

@@ -10,8 +10,13 @@ SECURITY_EVENTS = Counter(
     "tasks_security_events", "Security events by kind and reason", ["event", "reason"]
 )
 
-# There from the start, with its file: an alert sees the first one, and a folder that is deleted ends no request.
+# Of a session's end: somebody stole a token.
+_TWO_HOLDERS = {"replay", "void_used"}
+
+# There from the start, with their file: an alert sees the first one, and a folder that is deleted ends no request.
 SECURITY_EVENTS.labels("access_token_forged", "")
+for _reason in _TWO_HOLDERS:
+    SECURITY_EVENTS.labels("session_ended", _reason)
 
 # What happens every day; everything else is a warning.
 _ORDINARY = {
@@ -24,8 +29,6 @@ _ORDINARY = {
     "user_deleted",
     "user_exported",
 }
-# Of a session's end: somebody stole a token.
-_TWO_HOLDERS = {"replay", "void_used"}
 
 
 def security_event(event: str, **facts: object) -> None:

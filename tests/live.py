@@ -71,6 +71,7 @@ def serving(
     instance: Path,
     *options: str,
     workers: int = 1,
+    program: tuple[str, ...] = (GUNICORN,),
     application: str = "wsgi:app",
     output: int = subprocess.DEVNULL,
     **settings: str,
@@ -78,7 +79,7 @@ def serving(
     """Serve under gunicorn, as ``make run`` does; ``options`` are gunicorn's, ``output`` is where it writes."""
     port = free_port()
     process = subprocess.Popen(
-        [GUNICORN, *options, "--bind", f"127.0.0.1:{port}", application],
+        [*program, *options, "--bind", f"127.0.0.1:{port}", application],
         cwd=ROOT,
         env=environment(instance, **settings) | {"WEB_CONCURRENCY": str(workers)},
         stdout=output,

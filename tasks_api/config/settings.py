@@ -146,7 +146,9 @@ class Settings:
     )
     ratelimit_signup: str = rate("60 per hour", "signups per client address")
     ratelimit_refresh: str = rate("30 per minute", "refused refreshes per client address")
-    ratelimit_password: str = rate("30 per hour", "changes and deletions that need the password, per client address")
+    ratelimit_password: str = rate(
+        "30 per hour", "changes and deletions that need the password, per client address"
+    )
     metrics_enabled: bool = switch(True, "serve /metrics")
     docs_enabled: bool = switch(True, "serve /swagger and /openapi.json")
     page_enabled: bool = switch(True, "serve the page at /")

@@ -115,3 +115,12 @@ def test_metrics_count_over_all_workers(live: Live) -> None:
     before = count()
     at_once(30, lambda: live.get("/health/live"))
     assert count() == before + 30
+
+
+def test_what_alerts_wait_for_is_counted_from_zero(tmp_path: Path) -> None:
+    """What begins at 1 does not increase."""
+    kinds = [("session_ended", "replay"), ("session_ended", "void_used")]
+    with serving(tmp_path) as live:
+        text = live.get("/metrics").text
+    for event, reason in (*kinds, ("access_token_forged", "")):
+        assert f'tasks_security_events_total{{event="{event}",reason="{reason}"}} 0.0' in text

@@ -100,7 +100,7 @@ def test_somebody_changes_and_deletes_an_account(browser: Browser) -> None:
     browser.sees("A new email needs currentPassword.")
     browser["my-password"].send_keys("correct horse", Keys.ENTER)
     browser.sees("Saved.")
-    assert browser["my-email"].get_attribute("value").endswith("@example.com.se")
+    assert "@example.com.se" in str(browser["my-email"].get_attribute("value"))
     browser.press("Delete my account")
     browser.driver.switch_to.alert.accept()
     browser.sees("currentPassword is missing.")
