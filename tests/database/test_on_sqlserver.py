@@ -204,6 +204,21 @@ def test_a_deadlock_ends_well(anna: Person, app: Flask, raw: Any) -> None:
         assert login.result(30).status_code == 200
 
 
+def test_a_deletion_waits_for_a_task_that_is_being_added(anna: Person, raw: Any) -> None:
+    raw.autocommit = False
+    raw.execute(f"INSERT INTO Task VALUES ({anna.user_id}, N'x', 0, '2026-01-01')")
+    body = {"currentPassword": anna.password}
+    with ThreadPoolExecutor(1) as pool:
+        deletion = pool.submit(lambda: anna.call("POST", "/api/users/delete", json=body))
+        time.sleep(1)  # until it waits
+        raw.commit()
+        answer = deletion.result(30)
+    if answer.status_code == 503:
+        pytest.skip(f"this server locks no ranges: {answer.get_json()['detail']}")
+    assert answer.status_code == 204
+    assert not raw.execute("SELECT COUNT(*) FROM Task").fetchval()
+
+
 def test_a_lock_that_is_held_too_long_is_503_and_keeps_the_connection(
     anna: Person, raw: Any
 ) -> None:

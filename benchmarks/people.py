@@ -1,0 +1,284 @@
+"""People for the soak: each with devices, tasks and a ledger of what the service has acknowledged."""
+
+import random
+import uuid
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import requests
+
+from tests.live import bearer
+
+MOST_DEVICES, MOST_TASKS = 4, 40
+LOST_ANSWERS = 0.2  # of refreshes
+
+
+class UnansweredError(Exception):
+    """Nobody can tell whether it happened."""
+
+
+@dataclass(eq=False)
+class Device:
+    """Where somebody is signed in."""
+
+    access: str
+    refresh: str
+
+
+@dataclass
+class Ledger:
+    """What the service has acknowledged to one account."""
+
+    names: dict[int, set[str]] = field(
+        default_factory=dict
+    )  # of tasks; several, if a change was not answered
+    perhaps_added: set[str] = field(default_factory=set)
+    perhaps_removed: set[int] = field(default_factory=set)
+    removed: set[int] = field(default_factory=set)
+
+    def differences(self, listed: dict[int, str]) -> list[str]:
+        """What ``listed`` contradicts; what it settles is noted."""
+        found = [f"task {task} was removed and is back" for task in self.removed & listed.keys()]
+        for task, name in listed.items():
+            if task not in self.names and name in self.perhaps_added:
+                self.names[task] = {name}
+                self.perhaps_added.remove(name)
+            if name not in self.names.get(task, ()):
+                found.append(f"task {task} is called {name}")
+        for task in self.names.keys() - listed.keys():
+            del self.names[task]
+            if task not in self.perhaps_removed:
+                found.append(f"task {task} is lost")
+        return found
+
+
+class Person:
+    """Somebody with devices, tasks and a ledger, who does one thing at a time."""
+
+    def __init__(self, url: str, number: int) -> None:
+        self.url = url
+        self.random = random.Random(number)  # noqa: S311
+        self.counts: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.loses = LOST_ANSWERS
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """With an account that is to be made."""
+        self.email = ""
+        self.passwords = [uuid.uuid4().hex]  # several, if a change was not answered
+        self.is_perhaps_deleted = False
+        self.devices: list[Device] = []
+        self.ended: list[Device] = []
+        self.ledger = Ledger()
+
+    def act(self) -> None:
+        """Do something."""
+        with suppress(UnansweredError):
+            if not self.email:
+                self.sign_up()
+            elif not self.devices:
+                self.log_in()
+            else:
+                weights = [20, 25, 15, 10, 2, 2, 2, 0.3, 0.2]
+                (act,) = self.random.choices(
+                    [
+                        self.look,
+                        self.add,
+                        self.change,
+                        self.remove,
+                        self.log_in,
+                        self.log_out,
+                        self.try_what_ended,
+                        self.change_password,
+                        self.delete_account,
+                    ],
+                    weights,
+                )
+                act()
+
+    def ask(self, method: str, path: str, body: object = None, token: str = "") -> Any:
+        """Send a request: the answer."""
+        try:
+            answer = requests.request(
+                method, self.url + path, json=body, headers=bearer(token), timeout=60
+            )
+        except requests.RequestException:
+            self.counts["without an answer"] += 1
+            raise UnansweredError from None
+        self.counts["requests"] += 1
+        if answer.status_code == 503:
+            self.counts["answered 503"] += 1
+            raise UnansweredError
+        return answer
+
+    def insist(self, answer: Any, statuses: set[int], what: str) -> None:
+        """Note what should not have been answered."""
+        if answer.status_code not in statuses:
+            request = answer.request
+            said = f"{request.method} {request.path_url}: {answer.status_code} {answer.text[:200]}"
+            self.wrong.append(f"{what}: {said}")
+
+    def call(
+        self, method: str, path: str, body: object = None, device: Device | None = None
+    ) -> Any:
+        """As a client does it, from one of the devices: refresh when the access token has expired."""
+        device = device or self.random.choice(self.devices)
+        while True:
+            answer = self.ask(method, path, body, device.access)
+            if answer.status_code != 401:
+                return answer
+            if answer.json()["errorCode"] == "A02":
+                self.refresh(device)
+            else:
+                self.give_up(device, answer)
+
+    def refresh(self, device: Device) -> None:
+        """Get the next pair, unless the answer is lost on its way."""
+        answer = self.ask("POST", "/api/users/refresh_token", {"refreshToken": device.refresh})
+        if answer.status_code != 200:
+            self.give_up(device, answer)
+        self.counts["rotations"] += 1
+        if self.random.random() < self.loses:
+            self.counts["answers lost"] += 1
+            raise UnansweredError  # asked for again when this device is used next
+        device.access, device.refresh = answer.json()["accessToken"], answer.json()["refreshToken"]
+
+    def give_up(self, device: Device, answer: Any) -> NoReturn:
+        """Note that nobody signed this device out."""
+        self.insist(answer, set(), "a session ended that should live")
+        self.devices.remove(device)
+        raise UnansweredError
+
+    def look(self, device: Device | None = None) -> None:
+        """List the tasks and compare."""
+        answer = self.call("GET", "/api/tasks", device=device)
+        self.insist(answer, {200}, "list")
+        listed = {task["id"]: task["name"] for task in answer.json()}
+        self.wrong += self.ledger.differences(listed)
+        self.counts["lists compared"] += 1
+
+    def look_everywhere(self) -> None:
+        """On each device, and nothing gets lost."""
+        self.loses = 0.0
+        for device in list(self.devices):
+            self.look(device)
+        self.try_what_ended()
+
+    def add(self) -> None:
+        """Add a task."""
+        if len(self.ledger.names) >= MOST_TASKS:
+            return self.remove()
+        name = uuid.uuid4().hex
+        self.ledger.perhaps_added.add(name)
+        answer = self.call("POST", "/api/tasks", {"name": name})
+        self.insist(answer, {201}, "add")
+        self.ledger.names[answer.json()["id"]] = {name}
+        self.ledger.perhaps_added.remove(name)
+        self.counts["writes acknowledged"] += 1
+        return None
+
+    def change(self) -> None:
+        """Give a task another name."""
+        if self.ledger.names:
+            task, name = self.random.choice(list(self.ledger.names)), uuid.uuid4().hex
+            self.ledger.names[task].add(name)
+            answer = self.call("PATCH", f"/api/tasks/{task}", {"name": name})
+            if answer.status_code == 200:
+                self.ledger.names[task] = {name}
+                self.counts["writes acknowledged"] += 1
+            elif task not in self.ledger.perhaps_removed:
+                self.insist(answer, {200}, "change")
+
+    def remove(self) -> None:
+        """Delete a task."""
+        if self.ledger.names:
+            task = self.random.choice(list(self.ledger.names))
+            statuses = {200, 404} if task in self.ledger.perhaps_removed else {200}
+            self.ledger.perhaps_removed.add(task)
+            answer = self.call("DELETE", f"/api/tasks/{task}")
+            self.insist(answer, statuses, "remove")
+            del self.ledger.names[task]
+            self.ledger.removed.add(task)
+            self.counts["writes acknowledged"] += 1
+
+    def sign_up(self) -> None:
+        """Make an account."""
+        email, (password,) = f"{uuid.uuid4().hex}@example.com", self.passwords
+        names = {"firstName": "Soak", "lastName": "Test"}
+        body = {"email": email, "password": password, "confirmPassword": password} | names
+        self.insist(self.ask("POST", "/api/users/signup", body), {201}, "signup")
+        self.email = email
+
+    def log_in(self) -> None:
+        """Sign in on one more device, or on the first again after something was not answered."""
+        if len(self.devices) >= MOST_DEVICES:
+            return self.log_out()
+        for password in self.passwords:
+            answer = self.ask(
+                "POST", "/api/users/login", {"email": self.email, "password": password}
+            )
+            if answer.status_code == 200:
+                self.counts["logins"] += 1
+                self.passwords, self.is_perhaps_deleted = [password], False
+                self.devices.append(
+                    Device(answer.json()["accessToken"], answer.json()["refreshToken"])
+                )
+                return None
+        if not self.is_perhaps_deleted:
+            self.insist(answer, {200}, "the account is lost")
+        self.begin_anew()
+        return None
+
+    def log_out(self) -> None:
+        """Sign one device out."""
+        device = self.devices.pop(self.random.randrange(len(self.devices)))
+        answer = self.ask("POST", "/api/users/logout", {"refreshToken": device.refresh})
+        self.insist(answer, {204}, "logout")
+        self.ended.append(device)
+
+    def try_what_ended(self) -> None:
+        """Come back with tokens of a session that ended."""
+        for device in self.ended[-3:]:
+            answer = self.ask("GET", "/api/tasks", token=device.access)
+            self.insist(answer, {401}, "an access token came back to life")
+            body = {"refreshToken": device.refresh}
+            answer = self.ask("POST", "/api/users/refresh_token", body)
+            self.insist(answer, {400}, "a refresh token came back to life")
+            self.counts["tries with ended sessions"] += 1
+
+    def change_password(self) -> None:
+        """Change the password, which signs all other devices out."""
+        old, new = self.passwords[0], uuid.uuid4().hex
+        body = {"currentPassword": old, "newPassword": new, "confirmPassword": new}
+        before, self.passwords = self.devices, [new, old]
+        try:
+            answer = self.call("PUT", "/api/users/password", body)
+        except UnansweredError:
+            self.devices = []  # whether they still are, nobody can tell
+            raise
+        self.insist(answer, {200}, "password change")
+        self.passwords = [new]
+        self.ended += before
+        self.devices = [Device(answer.json()["accessToken"], answer.json()["refreshToken"])]
+        self.counts["password changes"] += 1
+
+    def delete_account(self) -> None:
+        """Delete the account, and begin with another one."""
+        try:
+            self.is_perhaps_deleted = True
+            answer = self.call("POST", "/api/users/delete", {"currentPassword": self.passwords[0]})
+        except UnansweredError:
+            self.devices = []
+            raise
+        self.insist(answer, {204}, "deletion")
+        self.ended += self.devices
+        self.try_what_ended()
+        body = {"email": self.email, "password": self.passwords[0]}
+        self.insist(
+            self.ask("POST", "/api/users/login", body), {401}, "a deleted account came back"
+        )
+        self.counts["accounts deleted"] += 1
+        self.begin_anew()
