@@ -82,7 +82,7 @@ class Person:
             elif not self.devices:
                 self.log_in()
             else:
-                weights = [20, 25, 15, 10, 2, 2, 2, 0.3, 0.2]
+                weights = [20, 25, 15, 10, 1, 1, 1, 0.1, 0.05]
                 (act,) = self.random.choices(
                     [
                         self.look,

@@ -1,4 +1,4 @@
-"""The benchmark runs; what it measures is for people to read."""
+"""The benchmarks run; what they measure is for people to read."""
 
 import re
 import shutil
@@ -16,6 +16,17 @@ def test_a_slow_day_has_a_row_too() -> None:
     found = {"requests": 9.0, "rate": 3.0, "p50": 1.0, "p99": 2.0, "cpu": 1.0}
     assert sqlserver.row("list", found, [], 3, "-") == "list: too few answers: 9 and 0"
     assert "100%" in sqlserver.row("list", found, [1.0] * 9, 3, "-")
+
+
+def test_two_minutes_of_trouble_lose_nothing_and_end_no_session() -> None:
+    command = [sys.executable, "-m", "benchmarks.soak", "--minutes", "2", "--people", "4"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = dict(re.findall(r"^\| ([\w ]+) \| ([\d,]+) \|$", done.stdout, re.MULTILINE))
+    happened = {"rotations", "answers lost", "accounts deleted", "answered 503", "lists compared"}
+    assert told.keys() >= happened, done.stdout
 
 
 @embedded_only
