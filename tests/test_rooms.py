@@ -89,7 +89,14 @@ def reached(path: Path, seen: set[Path]) -> set[Path]:
 
 
 @pytest.mark.parametrize(
-    "name", ["auth/users.py", "auth/sessions.py", "auth/refresh.py", "tasks/service.py"]
+    "name",
+    [
+        "auth/users.py",
+        "auth/accounts.py",
+        "auth/sessions.py",
+        "auth/refresh.py",
+        "tasks/service.py",
+    ],
 )
 def test_services_know_nothing_of_http(name: str) -> None:
     """They know an application and its settings (current_app, g), never a request, a response, or the web room."""
