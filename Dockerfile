@@ -10,10 +10,11 @@ RUN python -m venv --without-pip /venv \
     && chmod -R a+rX /app
 
 FROM python:3.13-slim-bookworm
-# What Microsoft's ODBC driver, which is in the virtual environment, needs of the system.
+# What Microsoft's ODBC driver, which is in the virtual environment, needs of the system; libcurl for Azure's managed
+# identities.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends unixodbc libgssapi-krb5-2 \
+    && apt-get install --yes --no-install-recommends unixodbc libgssapi-krb5-2 libcurl4 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /app tasks \
     && install --directory --owner tasks --mode 0700 /app/instance

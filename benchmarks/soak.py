@@ -1,6 +1,6 @@
 """A soak: people at work while workers die and the database goes away, held against a ledger of what was acknowledged.
 
-    .venv/bin/python -m benchmarks.soak [--minutes 60] [--people 8]
+    .venv/bin/python -m benchmarks.soak [--rounds 30] [--people 8]
 
 Time is 180 times as fast: an access token lives 5 seconds instead of 15 minutes, so that a minute has the rotations
 of three hours. People act at half the rate that they reach without pauses. Every two minutes the workers are
@@ -11,6 +11,7 @@ should live, anything is answered as it should not be, or memory or files grew.
 
 import argparse
 import os
+import random
 import signal
 import sqlite3
 import tempfile
@@ -42,7 +43,8 @@ OPEN_FILES = 40  # that may come and go: connections
 
 def work(person: Person, seconds: float, over: Event) -> int:
     """Act every so many ``seconds`` until it is ``over``; how often that was."""
-    due, acts = time.monotonic(), 0
+    due = time.monotonic()
+    acts = 0
     while not over.is_set():
         person.act()
         acts += 1
@@ -60,28 +62,28 @@ class Soak:
         self.relay = relay
         self.held: list[dict[str, float]] = []
 
-    def run(self, minutes: float) -> None:
-        """All of it."""
+    def run(self, rounds: int) -> None:
+        """All of it; a round has two minutes."""
         with self.at_work(0) as acts:
             time.sleep(WARMING_UP)
         pace = 2 * len(self.people) * WARMING_UP / sum(acts)
-        print(
-            f"{sum(acts) / WARMING_UP:.0f} acts a second without pauses; now half as many, {minutes:g} minutes."
-        )
+        most = sum(acts) / WARMING_UP
+        print(f"{most:.0f} acts a second without pauses; now half as many, {2 * rounds} minutes.")
         self.look()
         with self.at_work(pace):
             began = time.monotonic()
-            for cycle in range(max(1, round(minutes / 2))):
+            for cycle in range(rounds):
                 for second, trouble in TROUBLES:
                     time.sleep(max(0, began + 120 * cycle + second - time.monotonic()))
                     getattr(self, trouble)()
         for person in self.people:
-            person.look_everywhere()
+            person.finish()
 
     @contextmanager
     def at_work(self, pace: float) -> Iterator[list[int]]:
         """Everybody works; afterwards, how often each has acted."""
-        over, acts = Event(), list[int]()
+        over = Event()
+        acts: list[int] = []
         with ThreadPoolExecutor(len(self.people)) as pool:
             working = [pool.submit(work, person, pace, over) for person in self.people]
             try:
@@ -96,7 +98,7 @@ class Soak:
 
     def kill(self) -> None:
         """One worker, in the middle of whatever it does."""
-        os.kill(workers_of(self.served.live)[0], signal.SIGKILL)
+        os.kill(random.choice(workers_of(self.served.live)), signal.SIGKILL)  # noqa: S311
 
     def outage(self) -> None:
         """The database is away."""
@@ -142,28 +144,34 @@ class Soak:
         return wrong
 
 
+def soak(folder: Path, arguments: argparse.Namespace) -> list[str]:
+    """Serve from ``folder``; what is wrong."""
+    settings: dict[str, Any] = dict(LIFETIMES)
+    relay = None
+    if databases.server:
+        databases.settings(folder)
+        relay = Relay(databases.at()["server"])
+        way = databases.made[folder] | {"server": relay.server}
+        settings["DATABASE_URL"] = sqlserver.connection_string(way)
+    with serving(folder, workers=2, **settings) as live:
+        people = [Person(live.url, number) for number in range(arguments.people)]
+        trial = Soak(Served(live, folder), people, relay)
+        trial.run(arguments.rounds)
+        return trial.report()
+
+
 def main() -> None:
     """Print what was seen."""
     parser = argparse.ArgumentParser(
         prog="benchmarks.soak", description=str(__doc__).partition("\n")[0]
     )
-    parser.add_argument("--minutes", type=float, default=60, help="a multiple of two")
+    parser.add_argument("--rounds", type=int, default=30, help="of two minutes")
     parser.add_argument("--people", type=int, default=8)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        settings: dict[str, Any] = dict(LIFETIMES)
-        relay = None
-        if databases.server:
-            databases.settings(folder)
-            relay = Relay(databases.at()["server"])
-            way = databases.made[folder] | {"server": relay.server}
-            settings["DATABASE_URL"] = sqlserver.connection_string(way)
-        with serving(folder, workers=2, **settings) as live:
-            people = [Person(live.url, number) for number in range(arguments.people)]
-            soak = Soak(Served(live, folder), people, relay)
-            soak.run(arguments.minutes)
-            wrong = soak.report()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            wrong = soak(Path(name), arguments)
+    finally:
         databases.drop_all()
     print("\n".join(wrong) or "Nothing was lost, and no session ended that should live.")
     raise SystemExit(bool(wrong))

@@ -16,4 +16,4 @@ call() {
 }
 
 # member NAME: one member of the last answer.
-member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1" <<<"$answer"; }
+member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]], end="")' "$1" <<<"$answer"; }

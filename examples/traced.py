@@ -1,6 +1,7 @@
 """The service with its statements as spans, for opentelemetry-instrument.
 
-The instrumentation of SQLAlchemy says that it ends before 2.1, and works with it; a test keeps that true.
+SQLAlchemy's instrumentation declares SQLAlchemy before 2.1, so opentelemetry-instrument passes it over; it works with
+2.1, and a test keeps that true. It imports greenlet, which SQLAlchemy 2.1 no longer brings.
 """
 
 from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor

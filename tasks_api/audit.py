@@ -13,7 +13,8 @@ SECURITY_EVENTS = Counter(
 # Of a session's end: somebody stole a token.
 _TWO_HOLDERS = {"replay", "void_used"}
 
-# There from the start, with their file: an alert sees the first one, and a folder that is deleted ends no request.
+# They begin at 0, or an alert would not see the first: what begins at 1 does not increase. And they make the file, so
+# that a folder that is deleted ends no request.
 SECURITY_EVENTS.labels("access_token_forged", "")
 for _reason in _TWO_HOLDERS:
     SECURITY_EVENTS.labels("session_ended", _reason)

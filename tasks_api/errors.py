@@ -38,7 +38,7 @@ R01 = Problem(
     "Incomplete refresh or logout",
     "The refresh token details are missing or malformed.",
 )
-S01 = Problem("S01", 400, "Incomplete signup or change", "Something is missing or malformed.")
+S01 = Problem("S01", 400, "Incomplete account details", "Something is missing or malformed.")
 S02 = Problem("S02", 422, "Email taken", "A user with this email exists already.")
 S03 = Problem("S03", 422, "Passwords differ", "Password and confirmation are not the same.")
 S04 = Problem(
@@ -79,6 +79,9 @@ CROSS_ORIGIN = Problem(
 NOT_FOUND = Problem("not_found", 404, "Not found", "There is nothing at this address.")
 METHOD_NOT_ALLOWED = Problem(
     "method_not_allowed", 405, "Method not allowed", "This address has no such method."
+)
+IN_USE = Problem(
+    "in_use", 409, "Account in use", "Something else in the database refers to this account."
 )
 TOO_LARGE = Problem("too_large", 413, "Body too large", "The request body is larger than 64 KiB.")
 UNSUPPORTED = Problem(

@@ -38,6 +38,11 @@ class Databases:
         url = sqlserver.connection_string(keywords)
         return {"TASKS_DATABASE_URL": url, "TASKS_UPGRADE_ON_START": "true"}
 
+    def is_imitation(self) -> bool:
+        """Whether the server is somebody else's than Microsoft's, with gaps that are not ours."""
+        with closing(sqlserver.connect(self.at(database="master"))) as connection:
+            return "Microsoft" not in connection.execute("SELECT @@VERSION").fetchval()
+
     def create(self, instance: Path) -> Keywords:
         keywords = self.at(database=f"TasksTest_{os.getpid()}_{len(self.made)}")
         migrations.create(keywords)

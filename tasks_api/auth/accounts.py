@@ -1,6 +1,7 @@
 """An account after its signup: changed, deleted, and all that is stored about it."""
 
 import logging
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,19 +10,19 @@ from sqlalchemy.exc import IntegrityError
 
 from ..audit import security_event
 from ..database.engine import AnyRow, execute, fetch_all, fetch_one, transaction
-from ..errors import A04, P01, S01, S02, UNAVAILABLE, ApiError
+from ..errors import A04, IN_USE, P01, S01, S02, ApiError
 from ..models import refresh_tokens, tasks, users
-from .sessions import Device, delete_all
+from .emails import are_same, malformation
+from .sessions import Device
 from .users import check_password, details
 
 log = logging.getLogger(__name__)
 
-column = users.c
+column, session = users.c, refresh_tokens.c
 
 # Each table that knows the user, and by which column.
-_ROWS_OF_USER = {users: column.id, tasks: tasks.c.user_id, refresh_tokens: refresh_tokens.c.user_id}
-_SECRETS = {column.password, column.password_salt}
-_SECRETS |= {refresh_tokens.c.token_hash, refresh_tokens.c.token_salt}
+_ROWS_OF_USER = {users: column.id, tasks: tasks.c.user_id, refresh_tokens: session.user_id}
+_SECRETS = {column.password, column.password_salt, session.token_hash, session.token_salt}
 
 
 def change_info(
@@ -39,23 +40,19 @@ def change_info(
         The user's row.
 
     Raises:
-        ApiError: S01 a new email without the password, P01 wrong password, S02 email taken, A04 the row changed
-            meanwhile, RATE_LIMITED.
+        ApiError: S01 a new email that is none, or without the password, P01 wrong password, S02 email taken, A04 the
+            row changed meanwhile, RATE_LIMITED.
     """
     user = details(user_id)
     if not changes:
         return user
     unchanged = [column.id == user_id]
-    has_new_email = changes.get("email", user.email).casefold() != user.email.casefold()
+    has_new_email = "email" in changes and not are_same(changes["email"], user.email)
     if has_new_email:
-        if current_password is None:
-            missing = {"currentPassword": ["is missing"]}
-            raise ApiError(S01, "A new email needs currentPassword.", errors=missing)
-        verified = check_password(user, user.email, current_password, device)
-        if verified is None:
-            security_event("user_change_failed", user_id=user_id)
-            raise ApiError(P01)
-        unchanged += [column.active, column.password == verified.password]
+        verified = _checked_for_new_email(user, changes["email"], current_password, device)
+        unchanged += [column.active, column.password == verified]
+    elif "email" in changes:  # or an older one would come back without the password
+        unchanged += [column.email == user.email]
     try:
         changed = fetch_one(update(users).where(*unchanged).values(changes).returning(*column))
     except IntegrityError:  # the unique index decides
@@ -66,29 +63,70 @@ def change_info(
     return changed
 
 
-def delete_own(user_id: int, current_password: str, device: Device) -> None:
+def _checked_for_new_email(
+    user: AnyRow, email: str, current_password: str | None, device: Device
+) -> str:
+    """The hash of the user's password, which the request has."""
+    if reason := malformation(email):
+        raise ApiError(S01, f"email {reason}.", errors={"email": [reason]})
+    if current_password is None:
+        missing = {"currentPassword": ["is missing"]}
+        raise ApiError(S01, "A new email needs currentPassword.", errors=missing)
+    verified = check_password(user, user.email, current_password, device)
+    if verified is None:
+        security_event("user_change_failed", user_id=user.id)
+        raise ApiError(P01)
+    return verified.password
+
+
+def delete_own(user_id: int, current_password: str, device: Device) -> set[uuid.UUID]:
     """Delete the user's account.
 
+    Returns:
+        The ids of the sessions that ended.
+
     Raises:
-        ApiError: P01 wrong password, A04 the row changed meanwhile, UNAVAILABLE, RATE_LIMITED.
+        ApiError: P01 wrong password, A04 the row changed meanwhile, IN_USE, RATE_LIMITED.
     """
     user = details(user_id)
     verified = check_password(user, user.email, current_password, device)
     if verified is None:
         security_event("user_delete_failed", user_id=user_id)
         raise ApiError(P01)
-    _delete(user_id, column.active, column.password == verified.password)
+    ended = _delete(user_id, column.active, column.password == verified.password)
     security_event("user_deleted", user_id=user_id)
+    return ended
 
 
-def delete_account(user_id: int) -> None:
-    """Delete an account, as the operator.
+def delete_as_operator(user_id: int) -> None:
+    """Delete an account without its password.
 
     Raises:
-        ApiError: UNAVAILABLE.
+        ApiError: A04 there is none, IN_USE.
     """
     _delete(user_id)
     security_event("user_deleted", user_id=user_id, by="operator")
+
+
+@transaction
+def _delete(user_id: int, *unchanged: Any) -> set[uuid.UUID]:
+    # On SQL Server whoever adds a task at this moment comes before us, or waits and finds no user. Without the lock
+    # on their range of IX_Task_UserId_Id they would hold the new task and wait for the user, while we hold the user
+    # and wait for the task.
+    own = delete(tasks).where(tasks.c.user_id == user_id)
+    execute(own.with_hint("WITH (HOLDLOCK)", dialect_name="mssql"))
+    # For its lock: the user before the sessions, as in our logins.
+    locked = update(users).where(column.id == user_id, *unchanged).values(active=False)
+    if not execute(locked):
+        raise ApiError(A04)
+    ended = delete(refresh_tokens).where(session.user_id == user_id)
+    ids = {row.session_id for row in fetch_all(ended.returning(session.session_id))}
+    try:
+        execute(delete(users).where(column.id == user_id))
+    except IntegrityError as error:  # a table of somebody else's, in a database that others use too
+        log.error("the user could not be deleted: %s", error.orig)
+        raise ApiError(IN_USE) from None
+    return ids
 
 
 def export(user_id: int) -> dict[str, list[dict[str, object]]]:
@@ -96,31 +134,8 @@ def export(user_id: int) -> dict[str, list[dict[str, object]]]:
     found = {}
     for table, owner in _ROWS_OF_USER.items():
         told = [each for each in table.c if each not in _SECRETS]
-        names = [each.name for each in told]
+        names = [str(each.name) for each in told]
         rows = fetch_all(select(*told).where(owner == user_id))
-        found[table.name] = [dict(zip(names, row, strict=True)) for row in rows]
+        found[str(table.name)] = [dict(zip(names, row, strict=True)) for row in rows]
     security_event("user_exported", user_id=user_id)
     return found
-
-
-def _delete(user_id: int, *unchanged: Any) -> None:
-    try:
-        _delete_everything(user_id, *unchanged)
-    except IntegrityError as error:  # somebody else's table, in a database that others use too
-        log.error("the user could not be deleted: %s", error.orig)
-        detail = "Something in the database still refers to this user."
-        raise ApiError(UNAVAILABLE, detail) from None
-
-
-@transaction
-def _delete_everything(user_id: int, *unchanged: Any) -> None:
-    # Whoever adds a task at this moment comes before us, or waits and finds no user. Without the range lock they
-    # would hold the new task while they wait for the user, and we the user while we wait for the task: a deadlock.
-    own = delete(tasks).where(tasks.c.user_id == user_id)
-    execute(own.with_hint("WITH (HOLDLOCK)", dialect_name="mssql"))
-    # The user before the sessions, as a login does.
-    locked = update(users).where(column.id == user_id, *unchanged).values(active=False)
-    if not execute(locked):
-        raise ApiError(A04)
-    delete_all(user_id)
-    execute(delete(users).where(column.id == user_id))

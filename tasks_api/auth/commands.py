@@ -2,9 +2,9 @@
 
 import json
 import uuid
-from datetime import datetime
 
 import click
+import orjson
 
 from ..audit import security_event
 from ..database.commands import Commands
@@ -25,7 +25,10 @@ def _print_row(*values: object) -> None:
 
 
 def _user(email: str) -> AnyRow:
-    user = users.find_user(email)
+    try:
+        user = users.find_user(email.strip())
+    except UnicodeError:  # the terminal's bytes are no text
+        user = None
     if user is None:
         raise click.ClickException(f"there is no user {email}")
     return user
@@ -74,11 +77,8 @@ def set_password(email: str, password: str) -> None:
 def export(email: str) -> None:
     """Print all that is stored about a user, as JSON; of password and tokens neither hash nor salt."""
     found = accounts.export(_user(email).id)
-    click.echo(json.dumps(found, indent=2, default=_as_text))
-
-
-def _as_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    text = orjson.dumps(found, option=orjson.OPT_UTC_Z)
+    click.echo(json.dumps(json.loads(text), indent=2))  # in ASCII, whatever is in their names
 
 
 @user_commands.command("delete")
@@ -86,10 +86,10 @@ def _as_text(value: object) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(email: str, yes: bool) -> None:
     """Delete a user with all tasks and sessions, for good."""
-    user_id = _user(email).id
+    _user(email)
     if not yes:
         click.confirm(f"Delete {email} with all tasks and sessions?", abort=True)
-    accounts.delete_account(user_id)
+    accounts.delete_as_operator(_user(email).id)
     click.echo(f"{email} is deleted.")
 
 

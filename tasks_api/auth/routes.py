@@ -14,6 +14,7 @@ from ..errors import (
     A03,
     A04,
     CROSS_ORIGIN,
+    IN_USE,
     INVALID_GRANT,
     L01,
     L02,
@@ -170,7 +171,7 @@ def change_info(body: dict[str, Any]) -> Any:
     The rest stays, no session ends, null is malformed. A new email needs `currentPassword`.
     """
     password = body.pop("current_password", None)
-    if password is not None:
+    if password is not None and "email" in body:
         count_attempt("password")
     return accounts.change_info(caller().user_id, body, password, _device())
 
@@ -178,16 +179,15 @@ def change_info(body: dict[str, Any]) -> Any:
 @account.post("/delete")
 @account.arguments(DeletionRequest())
 @account.response(204)
-@account.errors(S01, P01, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
+@account.errors(S01, P01, IN_USE, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def delete_account(body: dict[str, Any]) -> None:
     """Delete my account: my tasks, my sessions and me, for good.
 
     All tokens of the user stop working at once, and the email is free again.
     """
     count_attempt("password")
-    mine = sessions.list_sessions(caller().user_id)
-    accounts.delete_own(caller().user_id, body["current_password"], _device())
-    if any(cookie.is_of(each["session_id"]) for each in mine):
+    ended = accounts.delete_own(caller().user_id, body["current_password"], _device())
+    if any(cookie.is_of(session_id) for session_id in ended):
         cookie.clear()
 
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 import marshmallow as ma
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from ..errors import L01, R01, S01
 from ..web.fields import Boolean, Text, Timestamp, this_minute
 from ..web.schemas import RequestSchema, ResponseSchema
+from .emails import malformation
 from .passwords import MAX_LENGTH
 
 EMAIL_LENGTH = 50  # the column's
@@ -20,21 +21,17 @@ LAST_NAME_EXAMPLE = {"example": "Andersson"}
 
 
 class Email(Text):
-    """An email address.
+    """An email address that is new here."""
 
-    Its form is checked after its length, and in ASCII: case folds alike on every database.
-    """
-
-    def __init__(self, *, required: bool = True) -> None:
+    def __init__(self) -> None:
         metadata = EMAIL_EXAMPLE | {"format": "email"}
-        super().__init__(EMAIL_LENGTH, strip=True, required=required, metadata=metadata)
+        super().__init__(EMAIL_LENGTH, strip=True, required=True, metadata=metadata)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         email = super()._deserialize(value, *args, **kwargs)
-        if not email.isascii():
-            form = "must be an email address in ASCII (write the domain in its xn-- form)"
-            raise ma.ValidationError(form)
-        return validate.Email(error="must be an email address")(email)
+        if reason := malformation(email):
+            raise ma.ValidationError(reason)
+        return email
 
 
 class Password(Text):
@@ -116,7 +113,7 @@ class InfoChanges(RequestSchema):
 
     first_name = Text(NAME_LENGTH, strip=True, metadata=FIRST_NAME_EXAMPLE)
     last_name = Text(NAME_LENGTH, strip=True, metadata=LAST_NAME_EXAMPLE)
-    email = Email(required=False)
+    email = Text(EMAIL_LENGTH, strip=True, metadata=EMAIL_EXAMPLE)  # the original's have any form
     current_password = Password(required=False)
 
 

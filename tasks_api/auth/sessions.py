@@ -105,7 +105,7 @@ def is_signed_in_at(user_id: int, client: str) -> bool:
     return client in {client_of(address) for (address,) in addresses if address}
 
 
-def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[str, Any]]:
+def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[str, object]]:
     """The user's living sessions, the most recently used first."""
     living = (session.user_id == user_id, session.expiry_date > now())
     found: Sequence[AnyRow] = fetch_all(select(refresh_tokens).where(*living))

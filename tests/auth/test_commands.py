@@ -154,6 +154,7 @@ def test_a_user_is_deleted_by_whoever_says_yes(
 def test_an_unknown_user_gets_a_sentence(command: Command, words: tuple[str, ...]) -> None:
     said = command(*words, "nobody@example.com", fails=True)
     assert said == "Error: there is no user nobody@example.com\n"
+    assert "there is no user" in command(*words, "\udcff@example.com", fails=True)
 
 
 def test_purging_deletes_what_ran_out_and_nothing_else(

@@ -36,6 +36,7 @@ def test_signup_and_info_answer_the_user(client: FlaskClient) -> None:
         ("email", "é@example.com"),
         ("email", None),
         ("email", "a\0@b.se"),
+        ("email", '"\x01"@b.se'),
         ("password", "x" * 257),
         ("confirmPassword", None),
         ("firstName", "  "),

@@ -213,8 +213,8 @@ def test_a_deletion_waits_for_a_task_that_is_being_added(anna: Person, raw: Any)
         time.sleep(1)  # until it waits
         raw.commit()
         answer = deletion.result(30)
-    if answer.status_code == 503:
-        pytest.skip(f"this server locks no ranges: {answer.get_json()['detail']}")
+    if answer.status_code == 409 and databases.is_imitation():
+        pytest.skip("this server locks no ranges")
     assert answer.status_code == 204
     assert not raw.execute("SELECT COUNT(*) FROM Task").fetchval()
 

@@ -19,7 +19,7 @@ def test_a_slow_day_has_a_row_too() -> None:
 
 
 def test_two_minutes_of_trouble_lose_nothing_and_end_no_session() -> None:
-    command = [sys.executable, "-m", "benchmarks.soak", "--minutes", "2", "--people", "4"]
+    command = [sys.executable, "-m", "benchmarks.soak", "--rounds", "1", "--people", "4"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False
     )
