@@ -108,6 +108,12 @@ class Person:
         headers = {"Authorization": f"Bearer {self.access}"} | (headers or {})
         return self.client.open(path, method=method, headers=headers, **options)
 
+    def change_info(self, **members: Any) -> TestResponse:
+        return self.call("PATCH", "/api/users/info", json=members)
+
+    def delete_account(self, password: Any = PASSWORD) -> TestResponse:
+        return self.call("POST", "/api/users/delete", json={"currentPassword": password})
+
     def is_in(self) -> bool:
         return self.call("GET", "/api/users/info").status_code == 200
 

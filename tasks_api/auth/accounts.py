@@ -71,7 +71,9 @@ def _checked_for_new_email(
         raise ApiError(S01, f"email {reason}.", errors={"email": [reason]})
     if current_password is None:
         missing = {"currentPassword": ["is missing"]}
-        raise ApiError(S01, "A new email needs currentPassword.", errors=missing)
+        raise ApiError(
+            S01, "A new email needs the current password (currentPassword).", errors=missing
+        )
     verified = check_password(user, user.email, current_password, device)
     if verified is None:
         security_event("user_change_failed", user_id=user.id)

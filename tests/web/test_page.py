@@ -135,13 +135,14 @@ def test_an_expired_token_is_renewed_by_itself(browser: Browser) -> None:
 
 def test_devices_are_listed_and_signed_out(browser: Browser) -> None:
     browser.sign_in()
+    before = len(browser.all("#devices tbody tr"))
     browser.press("Sign in on another device")
-    browser.sees("Another session was opened")
+    browser.wait.until(lambda _: len(browser.all("#devices tbody tr")) == before + 1)
     rows = browser.all("#devices tbody tr")
     other = next(row for row in rows if "this one" not in row.text)
     other.find_element(By.TAG_NAME, "button").click()
     browser.sees("That device is out")
-    assert len(browser.all("#devices tbody tr")) == len(rows) - 1
+    browser.wait.until(lambda _: len(browser.all("#devices tbody tr")) == before)
     browser.press("Sign out")
     browser.sees("Both tokens of the session stopped working.")
 

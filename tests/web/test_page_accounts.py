@@ -105,7 +105,7 @@ def test_somebody_changes_and_deletes_an_account(browser: Browser) -> None:
     browser.sees("Saved.")
     assert browser["my-last"].get_attribute("value") == "Elsewhere"
     browser["my-email"].send_keys(".se", Keys.ENTER)
-    browser.sees("A new email needs currentPassword.")
+    browser.sees("A new email needs the current password")
     browser["my-password"].send_keys("correct horse", Keys.ENTER)
     browser.sees("Saved.")
     assert "@example.com.se" in str(browser["my-email"].get_attribute("value"))
