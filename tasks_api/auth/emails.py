@@ -19,4 +19,8 @@ def malformation(email: str) -> str | None:
 
 def are_same(one: str, other: str) -> bool:
     """Whether two addresses differ in nothing but the case of ASCII letters and blanks around them."""
-    return one.strip().encode().lower() == other.strip().encode().lower()
+    return _folded(one) == _folded(other)
+
+
+def _folded(email: str) -> bytes:
+    return email.strip().encode().lower()  # of bytes, ASCII letters alone
