@@ -5,7 +5,7 @@ import uuid
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import requests
 
@@ -112,11 +112,12 @@ class Person:
         return answer
 
     def insist(self, answer: Any, statuses: set[int], what: str) -> None:
-        """Note what should not have been answered."""
+        """Note what should not have been answered, and do not go on from there."""
         if answer.status_code not in statuses:
             request = answer.request
             said = f"{request.method} {request.path_url}: {answer.status_code} {answer.text[:200]}"
             self.wrong.append(f"{what}: {said}")
+            raise UnansweredError
 
     def call(
         self, method: str, path: str, body: object = None, device: Device | None = None
@@ -127,16 +128,20 @@ class Person:
             answer = self.ask(method, path, body, device.access)
             if answer.status_code != 401:
                 return answer
-            if answer.json()["errorCode"] == "A02":
-                self.refresh(device)
-            else:
-                self.give_up(device, answer)
+            if answer.json()["errorCode"] != "A02":
+                self.insist_on_life(device, answer)
+            self.refresh(device)
+
+    def insist_on_life(self, device: Device, answer: Any) -> None:
+        """Nobody has signed this device out."""
+        if answer.status_code != 200 and device in self.devices:
+            self.devices.remove(device)
+        self.insist(answer, {200}, "a session ended that should live")
 
     def refresh(self, device: Device) -> None:
         """Get the next pair, unless the answer is lost on its way."""
         answer = self.ask("POST", "/api/users/refresh_token", {"refreshToken": device.refresh})
-        if answer.status_code != 200:
-            self.give_up(device, answer)
+        self.insist_on_life(device, answer)
         self.counts["rotations"] += 1
         if self.random.random() < self.loses:
             self.counts["answers lost"] += 1
@@ -144,13 +149,6 @@ class Person:
         renewed = opened(answer)
         device.access = renewed.access
         device.refresh = renewed.refresh
-
-    def give_up(self, device: Device, answer: Any) -> NoReturn:
-        """Note that nobody signed this device out."""
-        self.insist(answer, set(), "a session ended that should live")
-        with suppress(ValueError):
-            self.devices.remove(device)
-        raise UnansweredError
 
     def look(self, device: Device | None = None) -> None:
         """List the tasks and compare."""
@@ -178,7 +176,8 @@ class Person:
     def add(self) -> None:
         """Add a task."""
         if len(self.ledger.names) >= MOST_TASKS:
-            return self.remove()
+            self.remove()
+            return
         name = uuid.uuid4().hex
         self.ledger.perhaps_added.add(name)
         answer = self.call("POST", "/api/tasks", {"name": name})
@@ -186,7 +185,6 @@ class Person:
         self.ledger.names[answer.json()["id"]] = {name}
         self.ledger.perhaps_added.remove(name)
         self.counts["writes acknowledged"] += 1
-        return None
 
     def change(self) -> None:
         """Give a task another name."""
@@ -224,7 +222,8 @@ class Person:
     def log_in(self) -> None:
         """Sign in on one more device, or on the first again after something was not answered."""
         if len(self.devices) >= MOST_DEVICES:
-            return self.log_out()
+            self.log_out()
+            return
         for password in self.passwords:
             body = {"email": self.email, "password": password}
             answer = self.ask("POST", "/api/users/login", body)
@@ -233,11 +232,11 @@ class Person:
                 self.passwords = [password]
                 self.is_perhaps_deleted = False
                 self.devices.append(opened(answer))
-                return None
+                return
             self.insist(answer, {401}, "login")
         if not self.is_perhaps_deleted:
             self.wrong.append(f"the account of {self.email} is lost")
-        return self.begin_anew()
+        self.begin_anew()
 
     def log_out(self) -> None:
         """Sign one device out."""
