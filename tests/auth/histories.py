@@ -188,7 +188,8 @@ class Histories(RuleBasedStateMachine):
             assert body["refreshToken"] == session.answers[-1].refresh
             if not lost:
                 holder.has = holder.had = session.current
-                holder.is_answered = False  # the other one may be the same client's tab
+                for each in session.holders:  # who have it too: they may be one client's tabs
+                    each.is_answered = each.is_answered and each.has != session.current
         elif index == session.parent and not session.is_used and void_in_a_row < REMEMBERED:
             session.answers[-1].is_void = True
             self.give(holder, body, lost, moment, parent=index)

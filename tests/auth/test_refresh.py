@@ -76,6 +76,21 @@ def test_a_replay_after_the_window_ends_its_session_alone(anna: Person, clock: A
     assert phone.refreshed().status_code == 200
 
 
+def test_two_who_share_an_answer_are_out_once_both_have_gone_on_from_it(
+    anna: Person, clock: Any
+) -> None:
+    thief = Person(anna.client, refresh=anna.refresh)
+    thief.keep(thief.refreshed())
+    anna.keep(anna.refreshed())
+    assert anna.refresh == thief.refresh  # within the window she may be the same client's tab
+    anna.keep(anna.refreshed())
+    clock.shift(11)
+    thief.keep(thief.refreshed())  # her answer is unused, and may have been lost
+    assert thief.is_in()
+    problem(anna.call("GET", "/api/tasks"), 401, "A04")
+    assert not thief.is_in()
+
+
 def test_an_older_token_ends_the_session_even_within_the_window(app: Flask, anna: Person) -> None:
     oldest = anna.refresh
     anna.keep(anna.refreshed())
