@@ -13,7 +13,7 @@ from ..database.engine import AnyRow, execute, fetch_all, fetch_one, transaction
 from ..errors import A04, IN_USE, P01, S01, S02, ApiError
 from ..models import refresh_tokens, tasks, users
 from .emails import are_same, malformation
-from .sessions import Device
+from .sessions import Device, delete_all
 from .users import check_password, details
 
 log = logging.getLogger(__name__)
@@ -121,14 +121,13 @@ def _delete(user_id: int, *unchanged: Any) -> set[uuid.UUID]:
     locked = update(users).where(column.id == user_id, *unchanged).values(active=False)
     if not execute(locked):
         raise ApiError(A04)
-    ended = delete(refresh_tokens).where(session.user_id == user_id)
-    ids = {row.session_id for row in fetch_all(ended.returning(session.session_id))}
+    ended = delete_all(user_id)
     try:
         execute(delete(users).where(column.id == user_id))
     except IntegrityError as error:  # a table of somebody else's, in a database that others use too
         log.error("the user could not be deleted: %s", error.orig)
         raise ApiError(IN_USE) from None
-    return ids
+    return ended
 
 
 def export(user_id: int) -> dict[str, list[dict[str, object]]]:

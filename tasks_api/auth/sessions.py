@@ -133,13 +133,14 @@ def end_session(user_id: int, session_id: uuid.UUID, reason: str) -> bool:
 
 def end_all_sessions(user_id: int) -> None:
     """End every session of the user."""
-    count = delete_all(user_id)
+    count = len(delete_all(user_id))
     security_event("session_ended", reason="all_signed_out", user_id=user_id, count=count)
 
 
-def delete_all(user_id: int) -> int:
-    """Delete every session of the user, as a part of something that has an event of its own."""
-    return _delete(session.user_id == user_id)
+def delete_all(user_id: int) -> set[uuid.UUID]:
+    """Delete every session of the user, as a part of something that has an event of its own; their ids."""
+    deletion = delete(refresh_tokens).where(session.user_id == user_id)
+    return {row.session_id for row in fetch_all(deletion.returning(session.session_id))}
 
 
 def purge(most: int) -> int:

@@ -54,8 +54,8 @@ _MISSING = """
 SELECT needed.permission + ' on ' + needed.name AS missing
 FROM (
     SELECT grants.permission, tables.name
-    FROM (VALUES ('SELECT', 0), ('INSERT', 1), ('UPDATE', 1), ('DELETE', 2)) AS grants (permission, rank)
-    INNER JOIN (VALUES ('[User]', 2), ('Task', 2), ('RefreshToken', 2), ('SchemaVersion', 0)) AS tables (name, rank)
+    FROM (VALUES ('SELECT', 0), ('INSERT', 1), ('UPDATE', 1), ('DELETE', 1)) AS grants (permission, rank)
+    INNER JOIN (VALUES ('[User]', 1), ('Task', 1), ('RefreshToken', 1), ('SchemaVersion', 0)) AS tables (name, rank)
         ON grants.rank <= tables.rank
 ) AS needed
 WHERE COALESCE(HAS_PERMS_BY_NAME(needed.name, 'OBJECT', needed.permission), 0) = 0
