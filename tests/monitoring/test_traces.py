@@ -1,4 +1,4 @@
-"""Traces, as docs/operations.md has them made: without code of ours."""
+"""Traces, as docs/operations.md has them made."""
 
 import json
 import re
