@@ -1,6 +1,6 @@
 """gunicorn's configuration, which it finds here by itself: ``gunicorn wsgi:app`` is the whole service.
 
-Nothing of the service is imported: the master stays small. What is not here is gunicorn's default, and
+Nothing of the service is imported, so that a reload reads it anew. What is not here is gunicorn's default, and
 GUNICORN_CMD_ARGS and the command line change anything.
 """
 
@@ -14,6 +14,7 @@ import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
+import flask_sqlalchemy  # noqa: F401  Flask and SQLAlchemy, of which workers share the master's copy: 8 MB each
 from dotenv import dotenv_values
 
 # What is wrong with settings the service itself says.
@@ -68,6 +69,7 @@ def when_ready(_server):
 
 def pre_fork(_server, _worker):
     """Make it anew where it was deleted: systemd empties /dev/shm of whoever logs out (RemoveIPC)."""
+    gc.freeze()  # or a worker's first collection would copy all that it shares with the master
     Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(mode=0o700, exist_ok=True)
 
 

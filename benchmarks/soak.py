@@ -1,9 +1,9 @@
 """A soak: people at work while workers die and the database goes away, held against a ledger of what was acknowledged.
 
-    .venv/bin/python -m benchmarks.soak [--rounds 30] [--people 8]
+    .venv/bin/python -m benchmarks.soak [--rounds 30] [--people 8] [--load 0.5]
 
 Time is 180 times as fast: an access token lives 5 seconds instead of 15 minutes, so that a minute has the rotations
-of three hours. People act at half the rate that they reach without pauses. Every two minutes the workers are
+of three hours. People act at half the rate that they reach without pauses, or another share of it. Every two minutes the workers are
 reloaded, two are killed, and the database is away for 20 seconds: the embedded one is locked, a server that
 TASKS_TEST_DATABASE_URL names is cut off. It ends with 1 if something acknowledged is lost, a session ended that
 should live, anything is answered as it should not be, or memory or files grew.
@@ -62,15 +62,14 @@ class Soak:
         self.relay = relay
         self.held: list[dict[str, float]] = []
 
-    def run(self, rounds: int) -> None:
+    def run(self, rounds: int, load: float) -> None:
         """All of it; a round has two minutes."""
         with self.at_work(0) as acts:
             time.sleep(WARMING_UP)
-        pace = 2 * len(self.people) * WARMING_UP / sum(acts)
         most = sum(acts) / WARMING_UP
-        print(f"{most:.0f} acts a second without pauses; now half as many, {2 * rounds} minutes.")
+        print(f"{most:.0f} acts a second without pauses; now {load:.0%}, {2 * rounds} minutes.")
         self.look()
-        with self.at_work(pace):
+        with self.at_work(len(self.people) / (load * most)):
             began = time.monotonic()
             for cycle in range(rounds):
                 for second, trouble in TROUBLES:
@@ -156,7 +155,7 @@ def soak(folder: Path, arguments: argparse.Namespace) -> list[str]:
     with serving(folder, workers=2, **settings) as live:
         people = [Person(live.url, number) for number in range(arguments.people)]
         trial = Soak(Served(live, folder), people, relay)
-        trial.run(arguments.rounds)
+        trial.run(arguments.rounds, arguments.load)
         return trial.report()
 
 
@@ -167,6 +166,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=30, help="of two minutes")
     parser.add_argument("--people", type=int, default=8)
+    parser.add_argument("--load", type=float, default=0.5, help="of what people reach, a share")
     arguments = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as name:

@@ -1,7 +1,7 @@
 """A service on a real database file, and people who use it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,17 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tasks_api import create_service
+from tasks_api.auth.passwords import hasher_of
 from tasks_api.config import Settings
 from tasks_api.database.engine import db
 from tests.databases import TABLES, databases
 from tests.live import FAST, PASSWORD, Live, serving
 
 MakeApp = Callable[..., Flask]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "two_minutes" not in item.name)  # what takes longest begins first
 
 
 def pytest_sessionfinish() -> None:
@@ -41,7 +46,11 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
 
     def make(**settings: str) -> Flask:
         environ = FAST | server | {f"TASKS_{name}": value for name, value in settings.items()}
-        app = create_service(Settings.load(environ, tmp_path / "instance"))
+        loaded = Settings.load(environ, tmp_path / "instance")
+        if "PASSWORD_ITERATIONS" not in settings:
+            loaded = replace(loaded, password_iterations=1000)
+        hasher_of.cache_clear()  # it would go on costing as much as the dearest hash of another test
+        app = create_service(loaded)
         apps.append(app)
         return app
 

@@ -16,18 +16,14 @@ from ..errors import (
     CROSS_ORIGIN,
     IN_USE,
     INVALID_GRANT,
-    L01,
     L02,
     NOT_FOUND,
     P01,
     R01,
     RATE_LIMITED,
-    S01,
     S02,
     S03,
     S04,
-    TOO_LARGE,
-    UNSUPPORTED,
     ApiError,
 )
 from ..web.blueprint import Blueprint
@@ -58,9 +54,9 @@ jwks = FlaskBlueprint("jwks", __name__)
 
 
 @auth.post("/signup")
+@auth.errors(S02, S03, S04, RATE_LIMITED)
 @auth.arguments(SignupRequest())
 @auth.response(201, UserResponse)
-@auth.errors(S01, S02, S03, S04, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def sign_up(body: dict[str, Any]) -> Any:
     """Sign up: a new, active user.
 
@@ -71,9 +67,9 @@ def sign_up(body: dict[str, Any]) -> Any:
 
 
 @auth.post("/login")
+@auth.errors(L02, RATE_LIMITED)
 @auth.arguments(LoginRequest())
 @auth.response(200, TokenResponse)
-@auth.errors(L01, L02, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def log_in(body: dict[str, Any]) -> Any:
     """Log in: opens a session, answers both its tokens.
 
@@ -85,9 +81,9 @@ def log_in(body: dict[str, Any]) -> Any:
 
 
 @auth.post("/refresh_token")
+@auth.errors(INVALID_GRANT, CROSS_ORIGIN, RATE_LIMITED)
 @auth.arguments(RefreshRequest(), required=False)
 @auth.response(200, TokenResponse)
-@auth.errors(R01, INVALID_GRANT, CROSS_ORIGIN, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def refresh_token(body: dict[str, Any]) -> Any:
     """Refresh: the refresh token of the body, or else of the cookie, is used up, the answer has the next one.
 
@@ -119,9 +115,9 @@ def ask_back_within_the_retry_window(response: Response) -> Response:
 
 
 @auth.post("/logout")
+@auth.errors(A01, A02, A03, A04, CROSS_ORIGIN)
 @auth.arguments(LogoutRequest(), required=False)
 @auth.response(204)
-@auth.errors(R01, A01, A02, A03, A04, CROSS_ORIGIN, TOO_LARGE, UNSUPPORTED)
 @auth.doc(security=[{"bearer": []}, {"cookie": []}, {}])
 def log_out(body: dict[str, Any]) -> None:
     """Log out: both tokens of the session stop working at once.
@@ -151,8 +147,8 @@ def _log_out_without_body() -> uuid.UUID | None:
 
 
 @account.get("/info")
-@account.response(200, InfoResponse)
 @account.errors()
+@account.response(200, InfoResponse)
 def info() -> Any:
     """Who am I.
 
@@ -162,9 +158,9 @@ def info() -> Any:
 
 
 @account.patch("/info")
+@account.errors(S02, P01, RATE_LIMITED)
 @account.arguments(InfoChanges())
 @account.response(200, InfoResponse)
-@account.errors(S01, S02, P01, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def change_info(body: dict[str, Any]) -> Any:
     """Change what the body names of my names and my email.
 
@@ -177,9 +173,9 @@ def change_info(body: dict[str, Any]) -> Any:
 
 
 @account.post("/delete")
+@account.errors(P01, IN_USE, RATE_LIMITED)
 @account.arguments(DeletionRequest())
 @account.response(204)
-@account.errors(S01, P01, IN_USE, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def delete_account(body: dict[str, Any]) -> None:
     """Delete my account: my tasks, my sessions and me, for good.
 
@@ -192,9 +188,9 @@ def delete_account(body: dict[str, Any]) -> None:
 
 
 @account.put("/password")
+@account.errors(S03, S04, P01, RATE_LIMITED)
 @account.arguments(PasswordRequest())
 @account.response(200, TokenResponse)
-@account.errors(S01, S03, S04, P01, RATE_LIMITED, TOO_LARGE, UNSUPPORTED)
 def change_password(body: dict[str, Any]) -> Any:
     """Change the password: ends every session, the answer opens a new one.
 
@@ -207,8 +203,8 @@ def change_password(body: dict[str, Any]) -> Any:
 
 
 @account.get("/sessions")
-@account.response(200, SessionResponse(many=True))
 @account.errors()
+@account.response(200, SessionResponse(many=True))
 def list_sessions() -> Any:
     """The devices that are signed in, the most recently used first.
 
@@ -218,8 +214,8 @@ def list_sessions() -> Any:
 
 
 @account.delete("/sessions/<session_id>")
-@account.response(204)
 @account.errors(NOT_FOUND)
+@account.response(204)
 def end_session(session_id: str) -> None:
     """Sign one device out.
 
@@ -232,8 +228,8 @@ def end_session(session_id: str) -> None:
 
 
 @account.delete("/sessions")
-@account.response(204)
 @account.errors()
+@account.response(204)
 def end_all_sessions() -> None:
     """Sign all devices out, this one too.
 

@@ -32,8 +32,8 @@ def live() -> Any:
 
 
 @health.get("/ready")
-@health.response(200, HealthResponse)
 @health.errors()
+@health.response(200, HealthResponse)
 def ready() -> Any:
     """The database answers and its schema is current.
 

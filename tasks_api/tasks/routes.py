@@ -5,7 +5,7 @@ from typing import Any
 from flask import url_for
 
 from ..auth.access_tokens import authenticate, caller
-from ..errors import D01, T00, T01, TOO_LARGE, UNSUPPORTED, ApiError
+from ..errors import D01, T01, ApiError
 from ..models import MAX_ID
 from ..web.blueprint import Blueprint
 from . import service
@@ -23,9 +23,9 @@ _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "the new 
 
 
 @tasks.get("")
+@tasks.errors()
 @tasks.arguments(TaskQuery(), location="query")
 @tasks.response(200, TaskResponse(many=True), headers=_LINK)
-@tasks.errors(T00)
 def list_tasks(query: dict[str, Any]) -> Any:
     """My tasks, by id.
 
@@ -43,8 +43,8 @@ def list_tasks(query: dict[str, Any]) -> Any:
 
 
 @tasks.get("/<task_id>")
-@tasks.response(200, TaskResponse)
 @tasks.errors(T01)
+@tasks.response(200, TaskResponse)
 def get_task(task_id: str) -> Any:
     """One of my tasks.
 
@@ -54,9 +54,9 @@ def get_task(task_id: str) -> Any:
 
 
 @tasks.post("")
+@tasks.errors()
 @tasks.arguments(NewTask())
 @tasks.response(201, TaskResponse, headers=_LOCATION)
-@tasks.errors(T00, TOO_LARGE, UNSUPPORTED)
 def add_task(body: dict[str, Any]) -> Any:
     """Add a task.
 
@@ -67,9 +67,9 @@ def add_task(body: dict[str, Any]) -> Any:
 
 
 @tasks.put("")
+@tasks.errors(T01)
 @tasks.arguments(WholeTask())
 @tasks.response(200, TaskResponse)
-@tasks.errors(T00, T01, TOO_LARGE, UNSUPPORTED)
 def replace_task(body: dict[str, Any]) -> Any:
     """Replace one of my tasks.
 
@@ -79,9 +79,9 @@ def replace_task(body: dict[str, Any]) -> Any:
 
 
 @tasks.patch("/<task_id>")
+@tasks.errors(T01)
 @tasks.arguments(TaskChanges())
 @tasks.response(200, TaskResponse)
-@tasks.errors(T00, T01, TOO_LARGE, UNSUPPORTED)
 def change_task(body: dict[str, Any], task_id: str) -> Any:
     """Change what the body names of one of my tasks.
 
@@ -91,8 +91,8 @@ def change_task(body: dict[str, Any], task_id: str) -> Any:
 
 
 @tasks.delete("/<task_id>")
-@tasks.response(200, DeletedResponse)
 @tasks.errors(D01, T01)
+@tasks.response(200, DeletedResponse)
 def delete_task(task_id: str) -> Any:
     """Delete one of my tasks.
 

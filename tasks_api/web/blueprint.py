@@ -120,35 +120,47 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
             self.common = (A01, A02, A03, A04, UNAVAILABLE)
 
     def errors(self, *problems: Problem) -> Callable[[View], View]:
-        """Document that a view answers with ``problems``."""
-        by_status: dict[int, list[Problem]] = {}
-        for problem in (*problems, *self.common):
-            by_status.setdefault(problem.status, []).append(problem)
+        """Document that a view answers with ``problems``, and what its body or query can be refused with."""
 
         def decorator(view: View) -> View:
-            documented = view
-            for status, entries in by_status.items():
-                documented = self.alt_response(
-                    status,
-                    schema=ProblemSchema,
-                    content_type="application/problem+json",
-                    headers=_HEADERS.get(status),
-                    description="; ".join(f"`{entry.code}`: {entry.detail}" for entry in entries),
-                    examples={
-                        entry.code: {"summary": entry.title, "value": entry.body(entry.detail)}
-                        for entry in entries
-                    },
-                )(documented)
+            documented = cast(Any, view)
+            found = [*problems, *self.common]
+            for argument in documented._apidoc.get("arguments", {}).get("parameters", []):
+                found.append(argument["schema"].problem)
+                if argument["in"] == "json":
+                    found += [TOO_LARGE, UNSUPPORTED]
             first, *rest = view.__name__.split("_")
-            named = first + "".join(word.title() for word in rest)
-            documented = self.doc(operationId=named)(documented)
+            about: dict[str, Any] = {
+                "operationId": first + "".join(word.title() for word in rest),
+                "responses": _responses(found),
+            }
             if A01 in self.common:
-                documented = self.doc(security=[{"bearer": []}])(documented)
-            # The documents alone: flask-smorest would call a function around the view for each of them.
-            cast(Any, view)._apidoc = cast(Any, documented)._apidoc
+                about["security"] = [{"bearer": []}]
+            # The documents alone: flask-smorest would call a function around the view.
+            documented._apidoc = cast(Any, self.doc(**about)(view))._apidoc
             return view
 
         return decorator
+
+
+def _responses(problems: list[Problem]) -> dict[int, Any]:
+    by_status: dict[int, list[Problem]] = {}
+    for problem in problems:
+        by_status.setdefault(problem.status, []).append(problem)
+    responses: dict[int, Any] = {}
+    for status, entries in by_status.items():
+        examples = {
+            entry.code: {"summary": entry.title, "value": entry.body(entry.detail)}
+            for entry in entries
+        }
+        responses[status] = {
+            "description": "; ".join(f"`{entry.code}`: {entry.detail}" for entry in entries),
+            "headers": _HEADERS.get(status, {}),
+            "content": {
+                "application/problem+json": {"schema": ProblemSchema, "examples": examples}
+            },
+        }
+    return responses
 
 
 class Api(SmorestApi):  # type: ignore[misc]

@@ -13,6 +13,10 @@ from .fields import Timestamp
 class Schema(ma.Schema):
     """Names its fields for the wire."""
 
+    def __deepcopy__(self, _memo: Any) -> "Schema":
+        """Itself: flask-smorest copies what documents a route again and again, and a schema does not change."""
+        return self
+
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Name a field, if it has no name of its own there."""
         first, *rest = field_name.split("_")
