@@ -33,7 +33,7 @@ from .load import Served
 from .people import Person
 
 LIFETIMES = {"ACCESS_TOKEN_SECONDS": "5", "REFRESH_RETRY_SECONDS": "1"}
-WARMING_UP = 10  # seconds
+WARMING_UP = 5  # seconds
 OUTAGE = 20  # seconds
 # Of each two minutes, in seconds.
 TROUBLES = ((20, "reload"), (45, "kill"), (65, "outage"), (105, "kill"), (120, "look"))

@@ -6,7 +6,7 @@ import { SignedOut, Tasks } from "../../examples/client.js";
 
 const url = process.env.TASKS_URL, password = "correct horse battery";
 const real = globalThis.fetch;
-const runOut = () => new Promise(resolve => setTimeout(resolve, 1100));
+const runOut = () => new Promise(resolve => setTimeout(resolve, 2100));
 let sent, lose, store, tasks, email;
 
 globalThis.fetch = async (address, options) => {

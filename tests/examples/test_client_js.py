@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
 from tasks_api.config import ROOT
-from tests.live import PASSWORD, Live, new_user, serving
-from tests.web.conftest import CHROMIUM, DRIVER, Browser
+from tests.live import PASSWORD, Live, new_user, serving, wait_for
+from tests.web.conftest import CHROMIUM, DRIVER, chromium
 
 NODE = shutil.which("node")
 
@@ -34,7 +35,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def live(tmp_path: Path, origin: str) -> Iterator[Live]:
-    with serving(tmp_path, ACCESS_TOKEN_SECONDS="1", CORS_ORIGINS=origin) as live:
+    with serving(tmp_path, ACCESS_TOKEN_SECONDS="2", CORS_ORIGINS=origin) as live:
         live.url = live.url.replace("127.0.0.1", "localhost")  # the same site
         yield live
 
@@ -60,9 +61,11 @@ def test_it_keeps_its_promises_in_node(live: Live) -> None:
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium is not installed")
 def test_tabs_take_turns_and_sign_out_together(live: Live, origin: str, tmp_path: Path) -> None:
     new_user(live, "anna@example.com")
-    browser = Browser(live, tmp_path / "profile")
-    driver = browser.driver
+    with chromium(tmp_path / "profile") as driver:
+        play_with_two_tabs(driver, live, origin)
 
+
+def play_with_two_tabs(driver: webdriver.Chrome, live: Live, origin: str) -> None:
     def run(script: str) -> object:
         """What a promise of the page's comes to."""
         return driver.execute_async_script(
@@ -86,10 +89,9 @@ def test_tabs_take_turns_and_sign_out_together(live: Live, origin: str, tmp_path
     )
     for tab in (*reversed(tabs), *tabs):
         driver.switch_to.window(tab)
-        added = run(f"await new Promise(go => setTimeout(go, 1100)); {many}")
+        added = run(f"await new Promise(go => setTimeout(go, 2100)); {many}")
         assert isinstance(added, list), added
     run("await tasks.logOut()")
     driver.switch_to.window(tabs[0])
-    browser.wait.until(lambda _: driver.execute_script("return window.told === true"))
+    wait_for(lambda: driver.execute_script("return window.told === true"))
     assert "no session any more" in str(run("return tasks.call('GET', '/api/tasks')"))
-    driver.quit()

@@ -22,7 +22,7 @@ CHROMIUM = (
 DRIVER = shutil.which("chromedriver")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A service whose access tokens are short-lived."""
     folder = seeded(tmp_path_factory)
@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield live
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A service whose retry window is short."""
     with serving(seeded(tmp_path_factory), workers=2, REFRESH_RETRY_SECONDS="1") as live:
@@ -49,14 +49,8 @@ def seeded(folders: pytest.TempPathFactory) -> Path:
 class Browser:
     """Somebody who looks at the page."""
 
-    def __init__(self, live: Live, profile: Path) -> None:
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM or ""
-        options.add_argument("--headless=new")
-        options.add_argument("--no-sandbox")
-        options.add_argument(f"--user-data-dir={profile}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    def __init__(self, driver: webdriver.Chrome, live: Live) -> None:
+        self.driver = driver
         # The page may draw its list again in between.
         stale = [StaleElementReferenceException]
         self.wait = WebDriverWait(self.driver, 15, ignored_exceptions=stale)
@@ -99,25 +93,52 @@ class Browser:
         self.wait.until(lambda _: int(self["lost-for"].text or 0) >= 2)
 
 
-@pytest.fixture
-def browser(page: Live, tmp_path: Path) -> Iterator[Browser]:
-    with looking_at(page, tmp_path) as somebody:
-        yield somebody
-
-
-@pytest.fixture
-def later(impatient: Live, tmp_path: Path) -> Iterator[Browser]:
-    """Somebody for whom the retry window is soon over."""
-    with looking_at(impatient, tmp_path) as somebody:
-        yield somebody
-
-
 @contextmanager
-def looking_at(live: Live, profile: Path) -> Iterator[Browser]:
-    somebody = Browser(live, profile)
-    yield somebody
-    lines: list[dict[str, str]] = somebody.driver.get_log("browser")  # type: ignore[no-untyped-call]
-    messages = [line["message"] for line in lines]
-    # It lists answers that are errors, too.
-    assert [text for text in messages if "Failed to load resource" not in text] == []
-    somebody.driver.quit()
+def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    options.add_argument("--headless=new")
+    options.add_argument("--no-sandbox")
+    options.add_argument(f"--user-data-dir={profile}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """One for all, which forgets each of them."""
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(page: Live, driver: webdriver.Chrome) -> Iterator[Browser]:
+    yield from looking_at(page, driver)
+
+
+@pytest.fixture
+def later(impatient: Live, driver: webdriver.Chrome) -> Iterator[Browser]:
+    """Somebody for whom the retry window is soon over."""
+    yield from looking_at(impatient, driver)
+
+
+def looking_at(live: Live, driver: webdriver.Chrome) -> Iterator[Browser]:
+    try:
+        yield Browser(driver, live)
+        lines: list[dict[str, str]] = driver.get_log("browser")  # type: ignore[no-untyped-call]
+        messages = [line["message"] for line in lines]
+        # It lists answers that are errors, too.
+        assert [text for text in messages if "Failed to load resource" not in text] == []
+    finally:
+        first, *others = driver.window_handles
+        for other in others:
+            driver.switch_to.window(other)
+            driver.close()
+        driver.switch_to.window(first)
+        everything = {"origin": live.url, "storageTypes": "all"}
+        driver.execute_cdp_cmd("Storage.clearDataForOrigin", everything)
+        driver.get("about:blank")
