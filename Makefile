@@ -34,7 +34,7 @@ seed: install  ## create the embedded database if need be, add demo data if it h
 	@$(BIN)/flask --app tasks_api db seed
 
 test: $(VENV)/.installed-test lint  ## lint, types and all tests
-	@$(BIN)/python -m pytest --numprocesses 3 --dist worksteal --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 lint: $(VENV)/.installed-test  ## lint, format check and types
 	@$(BIN)/ruff check --quiet .

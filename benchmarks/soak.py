@@ -3,10 +3,10 @@
     .venv/bin/python -m benchmarks.soak [--rounds 30] [--people 8] [--load 0.5]
 
 Time is 180 times as fast: an access token lives 5 seconds instead of 15 minutes, so that a minute has the rotations
-of three hours. People act at half the rate that they reach without pauses, or another share of it. Every two minutes the workers are
-reloaded, two are killed, and the database is away for 20 seconds: the embedded one is locked, a server that
-TASKS_TEST_DATABASE_URL names is cut off. It ends with 1 if something acknowledged is lost, a session ended that
-should live, anything is answered as it should not be, or memory or files grew.
+of three hours. People act at half the rate that they reach without pauses, or at another share of it. Every two
+minutes the workers are reloaded, two are killed, and the database is away for 20 seconds: the embedded one is locked,
+a server that TASKS_TEST_DATABASE_URL names is cut off. It ends with 1 if something acknowledged is lost, a session
+ended that should live, anything is answered as it should not be, or memory or files grew.
 """
 
 import argparse
