@@ -1,16 +1,14 @@
 """How often something may be tried: counts in this process's memory, or in Redis for all."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any, NoReturn, TypeVar, cast
 
 from flask import Flask, current_app
-from limits import RateLimitItem, parse
+from limits import RateLimitItem
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
@@ -37,30 +35,23 @@ class Counters:
     def __init__(self, storage: Storage) -> None:
         self._shared = FixedWindowRateLimiter(storage)
         self._own = FixedWindowRateLimiter(MemoryStorage())
-        self._away_until = 0.0
-        self._lock = threading.Lock()
+        self._tried_again_at = 0.0  # 0: it is not away
 
     def ask(self, question: Callable[[FixedWindowRateLimiter], T]) -> T:
         """The answer of the counts that can be had."""
-        if self._may_be_there():
+        moment = time.monotonic()
+        if moment >= self._tried_again_at:
+            if self._tried_again_at:
+                self._tried_again_at = moment + STORAGE_PAUSE  # for everybody else
             try:
                 answer = question(self._shared)
             except (StorageError, TypeError, ValueError) as error:  # away, or no Redis at all
                 log.warning("rate limits are counted by each process alone: %s", error)
-                self._away_until = time.monotonic() + STORAGE_PAUSE
+                self._tried_again_at = time.monotonic() + STORAGE_PAUSE
             else:
-                self._away_until = 0.0
+                self._tried_again_at = 0.0
                 return answer
         return question(self._own)
-
-    def _may_be_there(self) -> bool:
-        with self._lock:
-            moment = time.monotonic()
-            if moment < self._away_until:
-                return False
-            if self._away_until:
-                self._away_until = moment + STORAGE_PAUSE  # for everybody else
-            return True
 
 
 def init_attempts(app: Flask, settings: Settings) -> None:
@@ -93,11 +84,11 @@ def client_of(address: str | None) -> str:
     return str(ip_network((known, 64), strict=False)) if known.version == 6 else str(known)
 
 
-def hit(rate: str, *key: str) -> bool:
+def hit(rate: RateLimitItem, *key: str) -> bool:
     """Count an attempt.
 
     Args:
-        rate: of the settings, as in ``10 per 5 minutes``.
+        rate: of the settings.
         key: what was tried, and by whom.
 
     Returns:
@@ -105,31 +96,26 @@ def hit(rate: str, *key: str) -> bool:
     """
     if not current_settings.ratelimit_enabled:
         return True
-    return _counters().ask(lambda counters: counters.hit(_limit(rate), *key))
+    return _counters().ask(lambda counters: counters.hit(rate, *key))
 
 
-def is_used_up(rate: str, *key: str) -> bool:
+def is_used_up(rate: RateLimitItem, *key: str) -> bool:
     """Whether one more attempt would be too many."""
     if not current_settings.ratelimit_enabled:
         return False
-    return not _counters().ask(lambda counters: counters.test(_limit(rate), *key))
+    return not _counters().ask(lambda counters: counters.test(rate, *key))
 
 
-def refuse(rate: str, *key: str) -> NoReturn:
+def refuse(rate: RateLimitItem, *key: str) -> NoReturn:
     """Refuse an attempt.
 
     Raises:
         ApiError: RATE_LIMITED, with the seconds until one more is allowed.
     """
     security_event("rate_limited", limit=rate)
-    window = _counters().ask(lambda counters: counters.get_window_stats(_limit(rate), *key))
+    window = _counters().ask(lambda counters: counters.get_window_stats(rate, *key))
     raise ApiError(RATE_LIMITED, retry_after=round(window.reset_time - now().timestamp()))
 
 
 def _counters() -> Counters:
     return cast(Counters, current_app.extensions["attempts"])
-
-
-@cache
-def _limit(rate: str) -> RateLimitItem:
-    return parse(rate)

@@ -1,8 +1,8 @@
 """The tables of TasksDb. The scripts in sql/ say the same; a test holds them together."""
 
+import re
 import uuid
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -89,19 +89,24 @@ class Guid(TypeDecorator[uuid.UUID]):
 metadata = MetaData()
 MAX_ID = 2**31 - 1  # of an int column; no statement ever carries a larger one
 
-_column = partial(Column, nullable=False)
+
+def _column(name: str, kind: Any, *, nullable: bool = False) -> Column[Any]:
+    """A column that Python knows in snake_case."""
+    key = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return Column(name, kind, key=key, nullable=nullable)
+
 
 users = Table(
     "User",
     metadata,
-    _column("Id", Integer, key="id"),
-    _column("Email", Unicode(50), key="email"),
-    _column("Password", Unicode(255), key="password"),
-    _column("PasswordSalt", Unicode(255), key="password_salt"),
-    _column("FirstName", Unicode(255), key="first_name"),
-    _column("LastName", Unicode(255), key="last_name"),
-    _column("TS", SmallDateTime, key="ts"),
-    _column("Active", Boolean, key="active"),
+    _column("Id", Integer),
+    _column("Email", Unicode(50)),
+    _column("Password", Unicode(255)),
+    _column("PasswordSalt", Unicode(255)),
+    _column("FirstName", Unicode(255)),
+    _column("LastName", Unicode(255)),
+    _column("TS", SmallDateTime),
+    _column("Active", Boolean),
     PrimaryKeyConstraint("id", name="PK_User"),
     Index("UX_User_Email", "email", unique=True),
     sqlite_autoincrement=True,
@@ -110,11 +115,11 @@ users = Table(
 tasks = Table(
     "Task",
     metadata,
-    _column("Id", Integer, key="id"),
-    _column("UserId", Integer, key="user_id"),
-    _column("Name", Unicode(100), key="name"),
-    _column("IsCompleted", Boolean, key="is_completed"),
-    _column("TS", SmallDateTime, key="ts"),
+    _column("Id", Integer),
+    _column("UserId", Integer),
+    _column("Name", Unicode(100)),
+    _column("IsCompleted", Boolean),
+    _column("TS", SmallDateTime),
     PrimaryKeyConstraint("id", name="PK_Task"),
     ForeignKeyConstraint(["user_id"], ["User.id"], name="FK_Task_User"),
     Index("IX_Task_UserId_Id", "user_id", "id"),
@@ -126,21 +131,21 @@ tasks = Table(
 refresh_tokens = Table(
     "RefreshToken",
     metadata,
-    _column("Id", Integer, key="id"),
-    _column("UserId", Integer, key="user_id"),
-    _column("TokenHash", Unicode(1000), key="token_hash"),
-    _column("TokenSalt", Unicode(50), key="token_salt"),
-    _column("TS", SmallDateTime, key="ts"),
-    _column("ExpiryDate", SmallDateTime, key="expiry_date"),
-    _column("SessionId", Guid, key="session_id"),
-    _column("Counter", Integer, key="counter"),
-    _column("StartedAt", UtcDateTime, key="started_at", nullable=True),
-    _column("RotatedAt", UtcDateTime, key="rotated_at", nullable=True),
-    _column("UserAgent", Unicode(255), key="user_agent", nullable=True),
-    _column("IpAddress", String(45), key="ip_address", nullable=True),
-    _column("UsedCounter", Integer, key="used_counter"),
-    _column("VoidAnswers", BigInteger, key="void_answers"),
-    _column("VoidCounter", Integer, key="void_counter"),
+    _column("Id", Integer),
+    _column("UserId", Integer),
+    _column("TokenHash", Unicode(1000)),
+    _column("TokenSalt", Unicode(50)),
+    _column("TS", SmallDateTime),
+    _column("ExpiryDate", SmallDateTime),
+    _column("SessionId", Guid),
+    _column("Counter", Integer),
+    _column("StartedAt", UtcDateTime, nullable=True),
+    _column("RotatedAt", UtcDateTime, nullable=True),
+    _column("UserAgent", Unicode(255), nullable=True),
+    _column("IpAddress", String(45), nullable=True),
+    _column("UsedCounter", Integer),
+    _column("VoidAnswers", BigInteger),
+    _column("VoidCounter", Integer),
     PrimaryKeyConstraint("id", name="PK_RefreshToken"),
     ForeignKeyConstraint(["user_id"], ["User.id"], name="FK_RefreshToken_User"),
     Index("UX_RefreshToken_SessionId", "session_id", unique=True),

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import marshmallow as ma
-from limits import parse_many
+from limits import RateLimitItem, parse_many
 from marshmallow import fields, validate
 
 # An @ that is not the last of user and password would make a part of the password a host.
@@ -107,14 +107,14 @@ def secrets(meaning: str, read: Callable[[str], object]) -> Any:
 
 def rate(default: str, meaning: str) -> Any:
     """A limit of attempts."""
-    return row(default, Text(read_rate), meaning)
+    return row(read_rate(default), Text(read_rate), meaning, f"`{default}`")
 
 
-def read_rate(text: str) -> str:
+def read_rate(text: str) -> RateLimitItem:
     """A number of attempts in a time."""
     with suppress(ValueError):
-        if len(parse_many(text)) == 1:
-            return text
+        (found,) = parse_many(text)
+        return found
     raise ValueError("must be a rate like '10 per minute'")
 
 

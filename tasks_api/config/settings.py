@@ -17,6 +17,7 @@ import click
 import marshmallow as ma
 from dotenv import dotenv_values
 from flask import current_app
+from limits import RateLimitItem
 from werkzeug.local import LocalProxy
 
 from .database_url import Keywords, read_database_url
@@ -137,16 +138,16 @@ class Settings:
         "where attempts are counted: in each process, or `redis://...` for all (`make install EXTRAS=redis`)",
         repr=False,
     )
-    ratelimit_login: str = rate("60 per minute", "logins per client address")
-    ratelimit_login_failures: str = rate(
+    ratelimit_login: RateLimitItem = rate("60 per minute", "logins per client address")
+    ratelimit_login_failures: RateLimitItem = rate(
         "10 per 5 minutes", "wrong passwords per account and client address"
     )
-    ratelimit_account_failures: str = rate(
+    ratelimit_account_failures: RateLimitItem = rate(
         "100 per hour", "wrong passwords per account, from anywhere but where its user is signed in"
     )
-    ratelimit_signup: str = rate("60 per hour", "signups per client address")
-    ratelimit_refresh: str = rate("30 per minute", "refused refreshes per client address")
-    ratelimit_password: str = rate(
+    ratelimit_signup: RateLimitItem = rate("60 per hour", "signups per client address")
+    ratelimit_refresh: RateLimitItem = rate("30 per minute", "refused refreshes per client address")
+    ratelimit_password: RateLimitItem = rate(
         "30 per hour", "changes and deletions that need the password, per client address"
     )
     metrics_enabled: bool = switch(True, "serve /metrics")
