@@ -14,7 +14,7 @@ import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 
-import flask_sqlalchemy  # noqa: F401  Flask and SQLAlchemy, of which workers share the master's copy: 8 MB each
+import flask_sqlalchemy  # noqa: F401  Flask and SQLAlchemy, of which workers share the master's copy: 12 MB less each
 from dotenv import dotenv_values
 
 # What is wrong with settings the service itself says.
