@@ -22,7 +22,7 @@ from .monitoring.logs import init_logs
 from .monitoring.metrics import metrics
 from .tasks.routes import tasks as tasks_blueprint
 from .web import swagger
-from .web.blueprint import Api
+from .web.blueprint import Api, Json
 from .web.error_handlers import init_error_handlers
 from .web.middleware import init_middleware
 from .web.page import page
@@ -52,11 +52,12 @@ def create_app(settings: Settings | None = None, log_to: TextIO | None = None) -
     init_attempts(app, settings)
     init_access_log(app)
     init_middleware(app, settings)
-    init_error_handlers(app)
     for commands in (database_commands, user_commands, session_commands):
         app.cli.add_command(commands)
 
+    app.json = Json(app)
     api = Api(app, spec_kwargs=swagger.about(__version__))
+    init_error_handlers(app)  # in place of flask-smorest's
     for blueprint in (auth_blueprint, account, tasks_blueprint, health):
         api.register_blueprint(blueprint)
     if settings.public_keys:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Counters:
     """Counts attempts in ``storage``, and in this process's memory while that does not answer.
 
-    While it is away, one thread tries it now and then; the rest do not wait.
+    While it is away, one thread tries it every few seconds; the rest do not wait.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -75,10 +75,10 @@ def init_attempts(app: Flask, settings: Settings) -> None:
     app.extensions["attempts"] = Counters(storage)
 
 
-def client_of(address: str | None) -> str:
+def client_of(address: str) -> str:
     """Whom an address stands for: itself, or of IPv6 the /64, which one subscriber has all to himself."""
     try:
-        known = ip_address(address or "")
+        known = ip_address(address)
     except ValueError:
         return "unknown"
     return str(ip_network((known, 64), strict=False)) if known.version == 6 else str(known)
@@ -114,7 +114,8 @@ def refuse(rate: RateLimitItem, *key: str) -> NoReturn:
     """
     security_event("rate_limited", limit=rate)
     window = _counters().ask(lambda counters: counters.get_window_stats(rate, *key))
-    raise ApiError(RATE_LIMITED, retry_after=round(window.reset_time - now().timestamp()))
+    seconds = round(window.reset_time - now().timestamp())
+    raise ApiError(RATE_LIMITED, retry_after=max(1, seconds))
 
 
 def _counters() -> Counters:

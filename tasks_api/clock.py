@@ -6,12 +6,17 @@ Every "now" of the service comes from here, in UTC, so a test that moves the clo
 from datetime import UTC, datetime, timedelta
 
 SMALLDATETIME_MIN = datetime(1900, 1, 1, tzinfo=UTC)
-SMALLDATETIME_MAX = datetime(2079, 6, 6, 23, 59, tzinfo=UTC)
+SMALLDATETIME_END = datetime(2079, 6, 6, 23, 59, 29, 999_000, tzinfo=UTC)
 
 
 def now() -> datetime:
     """The time in UTC, to the millisecond (datetime2(3))."""
     return to_milliseconds(datetime.now(UTC))
+
+
+def minute_begun() -> datetime:
+    """The minute that has begun: a smalldatetime is past exactly if it is not after that."""
+    return now().replace(second=0, microsecond=0)
 
 
 def to_milliseconds(moment: datetime) -> datetime:
@@ -28,10 +33,6 @@ def to_smalldatetime(moment: datetime) -> datetime:
     Raises:
         ValueError: outside 1900-01-01 to 2079-06-06, smalldatetime's range.
     """
-    rounds_up = moment.second * 1000 + moment.microsecond // 1000 >= 29_999
-    minute = moment.replace(second=0, microsecond=0)
-    if moment >= SMALLDATETIME_MIN and minute <= SMALLDATETIME_MAX:
-        rounded = minute + timedelta(minutes=1) if rounds_up else minute
-        if rounded <= SMALLDATETIME_MAX:
-            return rounded
-    raise ValueError("outside 1900-01-01 to 2079-06-06")
+    if not SMALLDATETIME_MIN <= moment < SMALLDATETIME_END:
+        raise ValueError("outside 1900-01-01 to 2079-06-06")
+    return (moment + timedelta(seconds=30.001)).replace(second=0, microsecond=0)

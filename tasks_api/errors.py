@@ -17,6 +17,7 @@ class Problem(NamedTuple):
     status: int
     title: str
     detail: str
+    retry_after: int | None = None  # seconds
 
     def body(self, detail: str) -> dict[str, object]:
         """The members of an answer (RFC 9457), and the original's two: errorCode and error."""
@@ -100,7 +101,11 @@ INTERNAL = Problem(
     "Something went wrong here. The request id finds it in the log.",
 )
 UNAVAILABLE = Problem(
-    "unavailable", 503, "Unavailable", "The database does not answer. Try again later."
+    "unavailable",
+    503,
+    "Unavailable",
+    "The database does not answer. Try again later.",
+    retry_after=5,
 )
 
 
@@ -126,4 +131,4 @@ class ApiError(Exception):
         self.problem = problem
         self.detail = detail or problem.detail
         self.errors = errors
-        self.retry_after = retry_after
+        self.retry_after = retry_after or problem.retry_after

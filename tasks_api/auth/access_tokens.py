@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..audit import security_event
-from ..clock import now
+from ..clock import minute_begun, now
 from ..config import Settings, current_settings
 from ..database.engine import execute, fetch_one
 from ..errors import A01, A02, A03, A04, ApiError
@@ -129,7 +129,7 @@ def authenticate() -> None:
 
 def _let_in(found: Caller) -> None:
     # One statement on every request is what lets a logout take effect at once.
-    asked = {"session_id": found.session_id, "user_id": found.user_id, "moment": now()}
+    asked = {"session_id": found.session_id, "user_id": found.user_id, "moment": minute_begun()}
     row = fetch_one(_ALIVE, asked) if found.user_id <= MAX_ID else None
     if row is None:
         raise ApiError(A04)

@@ -134,9 +134,8 @@ def export(user_id: int) -> dict[str, list[dict[str, object]]]:
     """All that is stored about a user, by table and column, but for hashes and salts."""
     found = {}
     for table, owner in _ROWS_OF_USER.items():
-        told = [each for each in table.c if each not in _SECRETS]
-        names = [str(each.name) for each in told]
+        told = [each.label(str(each.name)) for each in table.c if each not in _SECRETS]
         rows = fetch_all(select(*told).where(owner == user_id))
-        found[str(table.name)] = [dict(zip(names, row, strict=True)) for row in rows]
+        found[str(table.name)] = [row._asdict() for row in rows]
     security_event("user_exported", user_id=user_id)
     return found

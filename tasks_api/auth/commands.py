@@ -25,10 +25,7 @@ def _print_row(*values: object) -> None:
 
 
 def _user(email: str) -> AnyRow:
-    try:
-        user = users.find_user(email.strip())
-    except UnicodeError:  # the terminal's bytes are no text
-        user = None
+    user = users.find_user(email.strip())
     if user is None:
         raise click.ClickException(f"there is no user {email}")
     return user

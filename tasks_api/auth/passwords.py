@@ -32,8 +32,9 @@ def weakness(password: str, email: str, first_name: str, last_name: str) -> str 
     # As it looks: width, blanks around it and what cannot be seen count for nothing.
     plain = "".join(c for c in normalize("NFKC", folded).strip() if category(c) != "Cf")
     names = (first_name, last_name, f"{first_name} {last_name}", f"{first_name}{last_name}")
-    if len(password.encode("utf-16-le")) // 2 < MIN_LENGTH:  # as nvarchar and .NET count
-        return f"The password needs at least {MIN_LENGTH} characters."
+    length = len(password.encode("utf-16-le")) // 2  # as nvarchar and .NET count
+    if not MIN_LENGTH <= length <= MAX_LENGTH:
+        return f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters."
     if len(set(plain)) <= 1 or any(plain in row for row in _ROWS):
         return "The password is one character or one row of characters: whoever guesses tries that first."
     if plain in _common_passwords():
@@ -67,6 +68,10 @@ class PasswordHash:
         return int(found[1]) if found else ORIGINAL_ITERATIONS
 
 
+# Of an account that does not exist; no password made it.
+NOBODY = PasswordHash("pbkdf2-sha256$1$", "")
+
+
 class Hasher:
     """Makes and verifies hashes, in a time that does not tell which emails exist.
 
@@ -80,7 +85,6 @@ class Hasher:
     def __init__(self, iterations: int) -> None:
         self.iterations = iterations
         self._cost = iterations
-        self._nobody = PasswordHash("", b64encode(bytes(BYTES)).decode())
 
     def hash(self, password: str) -> PasswordHash:
         """A new hash with a new salt."""
@@ -91,30 +95,22 @@ class Hasher:
             key if bare else f"pbkdf2-sha256${self.iterations}${key}", b64encode(salt).decode()
         )
 
-    def verify(self, password: str, expected: PasswordHash | None) -> bool:
-        """Whether ``password`` made ``expected``; None, an account that does not exist, takes as long."""
-        real = expected or self._nobody
-        count = real.iterations if expected else self._cost
+    def verify(self, password: str, expected: PasswordHash) -> bool:
+        """Whether ``password`` made ``expected``; ``NOBODY`` takes as long."""
+        count = expected.iterations
         self._cost = max(self._cost, count)
         try:
-            salt = b64decode(real.password_salt)
-            key = b64decode(real.password.rpartition("$")[2])
+            salt = b64decode(expected.password_salt)
+            key = b64decode(expected.password.rpartition("$")[2])
         except ValueError:  # neither we nor the original wrote this
             salt, key = b"", b""
         derived = _derive(password, salt, count)
         if self._cost > count:
             _derive(password, salt, self._cost - count)
-        return hmac.compare_digest(derived, key) and expected is not None
-
-    def is_current(self, stored: PasswordHash) -> bool:
-        """Whether a new hash would have the count of this one."""
-        return stored.iterations == self.iterations
+        return hmac.compare_digest(derived, key)
 
 
-@cache
-def hasher_of(iterations: int) -> Hasher:
-    """The process's hasher with this count; it remembers the dearest hash that it has met."""
-    return Hasher(iterations)
+hasher_of = cache(Hasher)  # the process's, for each count
 
 
 def _derive(password: str, salt: bytes, iterations: int) -> bytes:

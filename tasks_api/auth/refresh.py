@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy import bindparam, select, update
 
 from ..audit import security_event
 from ..clock import now
@@ -24,23 +24,11 @@ _SESSION_AND_USER = (
     .join(users, user.id == session.user_id)
     .where(session.session_id == bindparam("session_id"))
 )
-_COMPARE_AND_SWAP = (
-    update(refresh_tokens)
-    .where(
-        session.session_id == bindparam("of_session"),
-        session.counter == bindparam("read_counter"),
-        session.token_hash == bindparam("read_hash"),
-        session.used_counter <= bindparam("used_at_most"),
-    )
-    .values(
-        # Never a None as a parameter: the driver would have to ask the server for its type.
-        user_agent=func.nullif(
-            bindparam("agent", type_=session.user_agent.type), literal_column("''")
-        ),
-        ip_address=func.nullif(
-            bindparam("address", type_=session.ip_address.type), literal_column("''")
-        ),
-    )
+_COMPARE_AND_SWAP = update(refresh_tokens).where(
+    session.session_id == bindparam("of_session"),
+    session.counter == bindparam("read_counter"),
+    session.token_hash == bindparam("read_hash"),
+    session.used_counter <= bindparam("used_at_most"),
 )
 
 
@@ -173,8 +161,8 @@ def _rotate(
         "token_hash": token_hash(successor, row.token_salt),
         "expiry_date": expires_at,
         "rotated_at": moment,
-        "agent": device.user_agent or "",
-        "address": device.ip_address or "",
+        "user_agent": device.user_agent,
+        "ip_address": device.ip_address,
     }
     if not execute(_COMPARE_AND_SWAP, changes):
         return None

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint as FlaskBlueprint
 from flask import Response, jsonify, request
 
+from ..attempts import client_of, hit, refuse
 from ..config import current_settings
 from ..errors import (
     A01,
@@ -27,7 +28,6 @@ from ..errors import (
     ApiError,
 )
 from ..web.blueprint import Blueprint
-from ..web.limits import count_attempt
 from . import accounts, cookie, refresh, sessions, users
 from .access_tokens import authenticate, caller, issue
 from .schemas import (
@@ -62,7 +62,7 @@ def sign_up(body: dict[str, Any]) -> Any:
 
     Emails are unique whatever their case, and what `ts` says becomes the creation date.
     """
-    count_attempt("signup")
+    _count_attempt("signup")
     return users.sign_up(body.pop("password"), body.pop("confirm_password"), body)
 
 
@@ -75,7 +75,7 @@ def log_in(body: dict[str, Any]) -> Any:
 
     With `cookie` the refresh token comes as a cookie that no script can read, and `refreshToken` is null.
     """
-    count_attempt("login")
+    _count_attempt("login")
     opened = users.log_in(body["email"], body["password"], _device())
     return _tokens(opened, in_cookie=body["cookie"])
 
@@ -97,7 +97,7 @@ def refresh_token(body: dict[str, Any]) -> Any:
     try:
         opened = refresh.refresh(text, body["user_id"], _device())
     except ApiError as error:
-        count_attempt("refresh")  # a good token is never held up: nobody guesses one
+        _count_attempt("refresh")  # a good token is never held up: nobody guesses one
         if in_cookie and not isinstance(error, refresh.OtherUserError):
             cookie.clear()
         raise
@@ -168,7 +168,7 @@ def change_info(body: dict[str, Any]) -> Any:
     """
     password = body.pop("current_password", None)
     if password is not None and "email" in body:
-        count_attempt("password")
+        _count_attempt("password")
     return accounts.change_info(caller().user_id, body, password, _device())
 
 
@@ -181,7 +181,7 @@ def delete_account(body: dict[str, Any]) -> None:
 
     All tokens of the user stop working at once, and the email is free again.
     """
-    count_attempt("password")
+    _count_attempt("password")
     ended = accounts.delete_own(caller().user_id, body["current_password"], _device())
     if any(cookie.is_of(session_id) for session_id in ended):
         cookie.clear()
@@ -196,7 +196,7 @@ def change_password(body: dict[str, Any]) -> Any:
 
     With the session's own cookie the new refresh token comes as a cookie too.
     """
-    count_attempt("password")
+    _count_attempt("password")
     in_cookie = cookie.is_of(caller().session_id)
     opened = users.change_password(caller().user_id, **body, device=_device())
     return _tokens(opened, in_cookie=in_cookie)
@@ -259,7 +259,15 @@ def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:
     }
 
 
+def _count_attempt(route: str) -> None:
+    """Count an attempt of the request's client against the setting ``ratelimit_<route>``."""
+    rate = getattr(current_settings, f"ratelimit_{route}")
+    tried = (rate, route, client_of(request.remote_addr or ""))
+    if not hit(*tried):
+        refuse(*tried)
+
+
 def _device() -> Device:
     # In Latin-1, so that each character is one of nvarchar's.
     agent = request.headers.get("User-Agent", "")[:255]
-    return Device(agent or None, request.remote_addr)
+    return Device(agent, request.remote_addr or "")

@@ -1,7 +1,5 @@
 """The bodies of /api/users: what they may carry, and what comes back."""
 
-from typing import Any
-
 import marshmallow as ma
 from marshmallow import fields
 
@@ -20,18 +18,9 @@ FIRST_NAME_EXAMPLE = {"example": "Anna"}
 LAST_NAME_EXAMPLE = {"example": "Andersson"}
 
 
-class Email(Text):
-    """An email address that is new here."""
-
-    def __init__(self) -> None:
-        metadata = EMAIL_EXAMPLE | {"format": "email"}
-        super().__init__(EMAIL_LENGTH, strip=True, required=True, metadata=metadata)
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        email = super()._deserialize(value, *args, **kwargs)
-        if reason := malformation(email):
-            raise ma.ValidationError(reason)
-        return email
+def _new_email(email: str) -> None:
+    if reason := malformation(email):
+        raise ma.ValidationError(reason)
 
 
 class Password(Text):
@@ -46,7 +35,13 @@ class SignupRequest(RequestSchema):
 
     problem = S01
 
-    email = Email()
+    email = Text(
+        EMAIL_LENGTH,
+        strip=True,
+        required=True,
+        validate=_new_email,
+        metadata=EMAIL_EXAMPLE | {"format": "email"},
+    )
     password = Password()
     confirm_password = Password()
     first_name = Text(NAME_LENGTH, required=True, metadata=FIRST_NAME_EXAMPLE)

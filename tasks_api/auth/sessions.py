@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import delete, insert, null, select
+from sqlalchemy import delete, insert, select
 
 from ..attempts import client_of
 from ..audit import security_event
-from ..clock import now
+from ..clock import minute_begun, now
 from ..config import current_settings
 from ..database.engine import AnyRow, execute, fetch_all
 from ..models import refresh_tokens
@@ -19,10 +19,13 @@ session = refresh_tokens.c
 
 
 class Device(NamedTuple):
-    """Where a request came from, cut to the length of its columns."""
+    """Where a request came from, cut to the length of its columns; empty is unknown.
 
-    user_agent: str | None
-    ip_address: str | None
+    Never None: as a parameter the driver would have to ask the server for its type.
+    """
+
+    user_agent: str
+    ip_address: str
 
 
 class OpenSession(NamedTuple):
@@ -49,15 +52,15 @@ def make_room(user_id: int) -> list[uuid.UUID]:
     """
     moment = now()
     found = fetch_all(select(refresh_tokens).where(session.user_id == user_id))
+    over = [row.session_id for row in found if row.expiry_date <= moment]
     living = [row for row in found if row.expiry_date > moment]
     # The original's rows have never been used here, so they go first.
     living.sort(key=lambda row: (row.started_at is not None, last_used_at(row)))
-    surplus = living[: max(0, len(living) - current_settings.max_sessions + 1)]
-    over = [row for row in found if row.expiry_date <= moment]
-    doomed = [row.session_id for row in over + surplus]
-    for start in range(0, len(doomed), 1000):  # a statement takes at most 2,100 parameters
-        _delete(session.session_id.in_(doomed[start : start + 1000]))
-    return [row.session_id for row in surplus]
+    too_many = max(0, len(living) - current_settings.max_sessions + 1)
+    surplus = [row.session_id for row in living[:too_many]]
+    if over or surplus:
+        _delete(session.session_id.in_(over + surplus))
+    return surplus
 
 
 def open_session(user: AnyRow, device: Device) -> OpenSession:
@@ -75,8 +78,8 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
             session_id=session_id,
             counter=0,
             started_at=moment,
-            user_agent=device.user_agent or null(),
-            ip_address=device.ip_address or null(),
+            user_agent=device.user_agent,
+            ip_address=device.ip_address,
         )
     )
     return OpenSession(user.id, user.first_name, session_id, expires_at, 0, str(token))
@@ -100,15 +103,12 @@ def last_used_at(row: AnyRow) -> datetime:
 
 def is_signed_in_at(user_id: int, client: str) -> bool:
     """Whether the user has a living session at this client's address, see ``attempts.client_of``."""
-    living = (session.user_id == user_id, session.expiry_date > now())
-    addresses = fetch_all(select(session.ip_address).where(*living))
-    return client in {client_of(address) for (address,) in addresses if address}
+    addresses = (row.ip_address for row in _living(user_id))
+    return client in {client_of(address) for address in addresses if address}
 
 
 def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[str, object]]:
     """The user's living sessions, the most recently used first."""
-    living = (session.user_id == user_id, session.expiry_date > now())
-    found: Sequence[AnyRow] = fetch_all(select(refresh_tokens).where(*living))
     return [
         {
             "session_id": row.session_id,
@@ -116,10 +116,10 @@ def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[s
             "started_at": started_at(row),
             "last_used_at": last_used_at(row),
             "expiry_date": row.expiry_date,
-            "user_agent": row.user_agent,
-            "ip_address": row.ip_address,
+            "user_agent": row.user_agent or None,
+            "ip_address": row.ip_address or None,
         }
-        for row in sorted(found, key=last_used_at, reverse=True)
+        for row in sorted(_living(user_id), key=last_used_at, reverse=True)
     ]
 
 
@@ -149,9 +149,14 @@ def purge(most: int) -> int:
     Args:
         most: no more than this many, so that nobody waits for the locks.
     """
-    past = now() - timedelta(minutes=1)
+    past = now() - timedelta(minutes=1)  # a refresh may be under way, and clocks differ
     over = select(session.id).where(session.expiry_date <= past).limit(most)
     return _delete(session.id.in_(over))
+
+
+def _living(user_id: int) -> Sequence[AnyRow]:
+    living = (session.user_id == user_id, session.expiry_date > minute_begun())
+    return fetch_all(select(refresh_tokens).where(*living))
 
 
 def _delete(*conditions: Any) -> int:

@@ -10,12 +10,12 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from .. import attempts
 from ..audit import security_event
-from ..clock import now
+from ..clock import minute_begun
 from ..config import current_settings
 from ..database.engine import AnyRow, execute, fetch_all, fetch_one, insert_row, transaction
 from ..errors import A04, L02, P01, S02, S03, S04, ApiError
 from ..models import refresh_tokens, users
-from .passwords import Hasher, PasswordHash, hasher_of, weakness
+from .passwords import NOBODY, Hasher, PasswordHash, hasher_of, weakness
 from .sessions import (
     Device,
     OpenSession,
@@ -66,7 +66,7 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
         security_event("login_failed", user_id=user.id if user else None)
         raise ApiError(L02)
     hasher = _hasher()
-    stored = verified if hasher.is_current(verified) else hasher.hash(password)
+    stored = verified if verified.iterations == hasher.iterations else hasher.hash(password)
     opened, surplus = _open(user, verified, stored, device, alone=False)
     if opened is None:
         security_event("login_failed", user_id=user.id)
@@ -146,18 +146,9 @@ def find_user(email: str) -> AnyRow | None:
 
 def list_users() -> Sequence[AnyRow]:
     """Every user, with the number of living sessions, by email."""
-    living = and_(session.user_id == column.id, session.expiry_date > now())
-    columns = (
-        column.id,
-        column.email,
-        column.first_name,
-        column.last_name,
-        column.ts,
-        column.active,
-    )
-    query = select(*columns, func.count(session.id).label("sessions"))
-    query = query.outerjoin(refresh_tokens, living)
-    return fetch_all(query.group_by(*columns).order_by(column.email))
+    living = and_(session.user_id == column.id, session.expiry_date > minute_begun())
+    sessions = select(func.count(session.id)).where(living).scalar_subquery()
+    return fetch_all(select(users, sessions.label("sessions")).order_by(column.email))
 
 
 def set_active(user_id: int, active: bool) -> None:
@@ -214,7 +205,7 @@ def check_password(
         attempts.refuse(*here)
     if attempts.is_used_up(*everywhere) and not (user and is_signed_in_at(user.id, client)):
         attempts.refuse(*everywhere)
-    stored = PasswordHash(user.password, user.password_salt) if user else None
+    stored = PasswordHash(user.password, user.password_salt) if user else NOBODY
     if _hasher().verify(password, stored) and user and user.active:
         return stored
     attempts.hit(*here)

@@ -91,14 +91,15 @@ def key_file(name: str) -> TokenKey:
     known: Any = get_default_algorithms()
     if "RS256" not in known:
         raise ValueError("needs the package cryptography: make install EXTRAS=asymmetric")
-    for name, members in _JWK_MEMBERS.items():
+    for algorithm, members in _JWK_MEMBERS.items():
+        reader = known[algorithm]
         with suppress(Exception):  # whatever else the file holds
-            key = known[name].prepare_key(text)
+            key = reader.prepare_key(text)
             public = key.public_key() if hasattr(key, "public_key") else key
-            whole = known[name].to_jwk(public, as_dict=True)
-            if known[name].check_key_length(key) is None and whole.get("crv") != "Ed448":
+            whole = reader.to_jwk(public, as_dict=True)
+            if reader.check_key_length(key) is None and whole.get("crv") != "Ed448":
                 jwk = {member: whole[member] for member in members}
-                return _token_key(name, key, public, jwk)
+                return _token_key(algorithm, key, public, jwk)
     raise ValueError(
         "must be a PEM file, without a password, with a key of RSA (2048 bits or more), EC P-256 or Ed25519"
     )

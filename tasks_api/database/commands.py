@@ -26,6 +26,8 @@ class Commands(AppGroup):
             return super().invoke(ctx)
         except ApiError as error:
             raise click.ClickException(error.detail) from None
+        except UnicodeError:  # the terminal's bytes
+            raise click.ClickException("what was given is no text") from None
         except SQLAlchemyError as error:
             settings = ctx.ensure_object(ScriptInfo).load_app().extensions["settings"]
             raise click.ClickException(check.explain(error, settings)) from None

@@ -7,7 +7,6 @@ from flask import Blueprint, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
-    CollectorRegistry,
     Gauge,
     Histogram,
     generate_latest,
@@ -15,15 +14,15 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..clock import now
+from ..clock import minute_begun
 from ..database.engine import fetch_all
 from ..errors import UNAVAILABLE, ApiError
 from ..models import refresh_tokens
 
-_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 REQUESTS = Histogram(
     "tasks_request_seconds",
@@ -35,12 +34,6 @@ REQUESTS.labels("unmatched", "GET", 404)  # there from the start, see audit.py
 IN_FLIGHT = Gauge(
     "tasks_requests_in_flight", "Requests being answered", multiprocess_mode="livesum"
 )
-_SESSIONS = (
-    select(func.count())
-    .select_from(refresh_tokens)
-    .where(refresh_tokens.c.expiry_date > bindparam("moment"))
-)
-
 _NO_FOLDER = "Somebody has deleted the folder in which the workers count: reload the service."
 
 metrics = Blueprint("metrics", __name__)
@@ -51,30 +44,22 @@ class Sessions(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Count them."""
+        living = refresh_tokens.c.expiry_date > minute_begun()
         try:
-            counted = fetch_all(_SESSIONS, {"moment": now()})
+            ((count,),) = fetch_all(select(func.count()).where(living))
         except SQLAlchemyError:
             return
-        yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=counted[0][0])
-
-
-def observe(route: str, method: str, status: int, seconds: float) -> None:
-    """Count one answered request under its route, never under its path."""
-    REQUESTS.labels(route, method if method in _METHODS else "other", status).observe(seconds)
+        yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=count)
 
 
 @metrics.get("/metrics")
 def show() -> Response:
     """All workers' counts: gunicorn.conf.py names the folder that they share."""
-    counted = REGISTRY
+    counted: Collector = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        counted = CollectorRegistry()
         try:
-            MultiProcessCollector(counted)
+            counted = MultiProcessCollector(None)
         except ValueError:
             raise ApiError(UNAVAILABLE, _NO_FOLDER) from None
-    asked = CollectorRegistry()
-    asked.register(Sessions())
-    return Response(
-        generate_latest(counted) + generate_latest(asked), content_type=CONTENT_TYPE_LATEST
-    )
+    text = generate_latest(counted) + generate_latest(Sessions())
+    return Response(text, content_type=CONTENT_TYPE_LATEST)

@@ -34,11 +34,8 @@ def list_tasks(query: dict[str, Any]) -> Any:
     rows, more = service.list_tasks(caller().user_id, **query)
     if not more:
         return rows
-    completed = query["is_completed"]
-    parameters: dict[str, Any] = (
-        {} if completed is None else {"isCompleted": str(completed).lower()}
-    )
-    following = url_for(".list_tasks", **parameters, limit=query["limit"], after=rows[-1].id)
+    page = {"isCompleted": query["is_completed"], "limit": query["limit"], "after": rows[-1].id}
+    following = url_for(".list_tasks", **page)  # without what is None
     return rows, {"Link": f'<{following}>; rel="next"'}
 
 

@@ -6,12 +6,11 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from ..errors import T00
-from ..web.fields import Boolean, QueryBoolean, QueryInteger, Text, Timestamp, this_minute
+from ..web.fields import Boolean, QueryInteger, Text, Timestamp, this_minute
 from ..web.schemas import RequestSchema, ResponseSchema
 
 PAGE_LIMIT = 1000
-_NAME: dict[str, Any] = {"metadata": {"example": "Buy milk"}}
-_TS: dict[str, Any] = {"metadata": {"description": "now if not given"}}
+_NAME_EXAMPLE = {"example": "Buy milk"}
 
 
 class TaskQuery(RequestSchema):
@@ -19,7 +18,12 @@ class TaskQuery(RequestSchema):
 
     problem = T00
 
-    is_completed = QueryBoolean(load_default=None)
+    is_completed = fields.Boolean(
+        truthy={"true", "True", "TRUE"},
+        falsy={"false", "False", "FALSE"},
+        load_default=None,
+        error_messages={"invalid": "must be true or false"},
+    )
     limit = QueryInteger(
         load_default=PAGE_LIMIT,
         validate=validate.Range(1, PAGE_LIMIT, error=f"must be from 1 to {PAGE_LIMIT}"),
@@ -33,20 +37,16 @@ class NewTask(RequestSchema):
 
     problem = T00
 
-    name = Text(100, required=True, **_NAME)
+    name = Text(100, required=True, metadata=_NAME_EXAMPLE)
     is_completed = Boolean(load_default=False)
-    ts = Timestamp(load_default=this_minute, **_TS)
+    ts = Timestamp(load_default=this_minute, metadata={"description": "now if not given"})
 
 
-class WholeTask(RequestSchema):
+class WholeTask(NewTask):
     """A task to replace."""
 
-    problem = T00
-
     id = fields.Integer(strict=True, required=True, metadata={"example": 1})
-    name = Text(100, required=True, **_NAME)
     is_completed = Boolean(required=True)
-    ts = Timestamp(load_default=this_minute, **_TS)
 
     @ma.validates("id")
     def not_zero(self, value: int, **_kwargs: Any) -> None:
@@ -61,7 +61,7 @@ class TaskChanges(RequestSchema):
     problem = T00
     null_is_absent = False
 
-    name = Text(100, **_NAME)
+    name = Text(100, metadata=_NAME_EXAMPLE)
     is_completed = Boolean()
     ts = Timestamp()
 
@@ -70,7 +70,7 @@ class TaskResponse(ResponseSchema):
     """A task."""
 
     id = fields.Integer(metadata={"example": 1})
-    name = fields.String(metadata={"example": "Buy milk"})
+    name = fields.String(metadata=_NAME_EXAMPLE)
     is_completed = fields.Boolean(metadata={"example": False})
     ts = Timestamp()
 

@@ -28,7 +28,7 @@ def _own_tasks(is_completed: bool | None, limit: int) -> Select[Any]:
     # The limit is no parameter: of one SQLAlchemy makes a window function on SQL Server, where TOP does.
     query = _OWN
     if is_completed is not None:
-        query = query.where(task.is_completed if is_completed else ~task.is_completed)
+        query = query.where(task.is_completed == is_completed)
     return query.limit(limit)
 
 

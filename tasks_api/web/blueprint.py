@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import marshmallow as ma
 import orjson
-from flask import Flask, Request, request
+from flask import Request, request
 from flask.json.provider import DefaultJSONProvider
 from flask_smorest import Api as SmorestApi
 from flask_smorest import Blueprint as SmorestBlueprint
@@ -18,7 +18,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..errors import A01, A02, A03, A04, TOO_LARGE, UNAVAILABLE, UNSUPPORTED, ApiError, Problem
-from .schemas import ProblemSchema, RequestSchema
+from .schemas import ProblemSchema, RequestSchema, camel_case
 
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
 # Of errors, by status.
@@ -56,8 +56,7 @@ class Parser(FlaskParser):
         if not (is_json(req.mimetype) or req.mimetype == "text/json" or is_unnamed):
             raise ApiError(UNSUPPORTED)
         charset = req.mimetype_params.get("charset", "utf-8").lower()
-        coding = (req.content_encoding or "identity").lower()
-        if charset not in ("utf-8", "utf8") or coding != "identity":
+        if charset not in ("utf-8", "utf8") or req.content_encoding:
             raise ApiError(UNSUPPORTED)
         try:
             return orjson.loads(body)
@@ -68,11 +67,11 @@ class Parser(FlaskParser):
         self, error: ma.ValidationError, req: Request, schema: ma.Schema, **_kwargs: Any
     ) -> NoReturn:
         """Raise the schema's problem, naming each field."""
-        messages = error.normalized_messages()
-        found = cast(dict[str, Any], messages.get("json") or messages.get("query") or messages)
-        general = found.pop("_schema", None)
-        named = "; ".join(f"{name} {_first(what)}" for name, what in found.items())
-        detail = f"{named or 'The body ' + _first(general)}."
+        (found,) = error.normalized_messages().values()  # of the one place that was read
+        general = found.pop("_schema", ())
+        reasons = [f"{name} {messages[0]}" for name, messages in found.items()]
+        reasons += [f"The body {message}" for message in general]
+        detail = "; ".join(reason.rstrip(".") for reason in reasons) + "."
         raise ApiError(cast(RequestSchema, schema).problem, detail, errors=found) from None
 
 
@@ -89,11 +88,6 @@ def _body(req: Request, problem: Problem) -> bytes:
     if len(body) >= (req.max_content_length or 0):
         raise ApiError(TOO_LARGE)
     return body
-
-
-def _first(messages: Any) -> str:
-    message = str(messages[0] if isinstance(messages, list) and messages else messages)
-    return message.rstrip(".")
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]
@@ -119,22 +113,19 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]
         """Document that a view answers with ``problems``, and what its body or query can be refused with."""
 
         def decorator(view: View) -> View:
-            documented = cast(Any, view)
             found = [*problems, *self.common]
-            for argument in documented._apidoc.get("arguments", {}).get("parameters", []):
+            arguments = cast(Any, view)._apidoc.get("arguments", {})
+            for argument in arguments.get("parameters", []):
                 found.append(argument["schema"].problem)
                 if argument["in"] == "json":
                     found += [TOO_LARGE, UNSUPPORTED]
-            first, *rest = view.__name__.split("_")
             about: dict[str, Any] = {
-                "operationId": first + "".join(word.title() for word in rest),
+                "operationId": camel_case(view.__name__),
                 "responses": _responses(found),
             }
             if A01 in self.common:
                 about["security"] = [{"bearer": []}]
-            # The documents alone: flask-smorest would call a function around the view.
-            documented._apidoc = cast(Any, self.doc(**about)(view))._apidoc
-            return view
+            return cast(View, self.doc(**about)(view))
 
         return decorator
 
@@ -163,11 +154,7 @@ class Api(SmorestApi):  # type: ignore[misc]
     """flask-smorest's, without what it documents and this service never sends."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
-
-    def init_app(self, app: Flask, *, spec_kwargs: dict[str, Any] | None = None) -> None:
-        """Register, with orjson for every answer."""
-        app.json = Json(app)
-        super().init_app(app, spec_kwargs=spec_kwargs)
+    ERROR_SCHEMA = ProblemSchema
 
     def _init_spec(self, **kwargs: Any) -> None:
         super()._init_spec(**kwargs)
@@ -176,12 +163,6 @@ class Api(SmorestApi):  # type: ignore[misc]
         converter.attribute_functions = [
             each for each in converter.attribute_functions if each.__name__ != "field2default"
         ]
-
-    def _register_error_handlers(self) -> None:
-        """The answers are those of ``error_handlers.py``."""
-
-    def _register_responses(self) -> None:
-        """The answers are those of ``Blueprint.errors``."""
 
     def _register_pagination_header(self) -> None:
         """Pages are linked in Link."""

@@ -11,6 +11,7 @@ from ..database.engine import does_not_answer
 from ..errors import (
     A01,
     INTERNAL,
+    L02,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     TOO_LARGE,
@@ -21,8 +22,6 @@ from ..errors import (
 )
 
 log = logging.getLogger(__name__)
-
-RETRY_AFTER_OUTAGE = 5  # seconds
 
 _BY_STATUS = {
     problem.status: problem for problem in (NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED)
@@ -46,17 +45,14 @@ def render(error: ApiError) -> Response:
     response = Response(orjson.dumps(body), problem.status, mimetype="application/problem+json")
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = _challenge(problem)
-    retry_after = error.retry_after
-    if retry_after is None and problem is UNAVAILABLE:
-        retry_after = RETRY_AFTER_OUTAGE
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, retry_after))
+    if error.retry_after:
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 
 def _challenge(problem: Problem) -> str:
     challenge = 'Bearer realm="tasks-api"'
-    if not problem.code.startswith("A") or problem is A01:
+    if problem in (A01, L02):
         return challenge
     # RFC 6750, section 3.1
     return f'{challenge}, error="invalid_token", error_description="{problem.detail}"'

@@ -63,17 +63,6 @@ class Boolean(fields.Boolean):
         return value
 
 
-class QueryBoolean(fields.Boolean):
-    """The words true and false, in any case."""
-
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> bool:
-        words = {"true": True, "false": False}
-        word = str(value).lower()
-        if word not in words:
-            raise ma.ValidationError("must be true or false")
-        return words[word]
-
-
 class QueryInteger(fields.Integer):
     """Decimal digits."""
 

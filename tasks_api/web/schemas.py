@@ -10,6 +10,12 @@ from ..errors import Problem
 from .fields import Timestamp
 
 
+def camel_case(name: str) -> str:
+    """How a name in snake_case is spelt on the wire."""
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
 class Schema(ma.Schema):
     """Names its fields for the wire."""
 
@@ -19,8 +25,7 @@ class Schema(ma.Schema):
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Name a field, if it has no name of its own there."""
-        first, *rest = field_name.split("_")
-        field_obj.data_key = field_obj.data_key or first + "".join(word.title() for word in rest)
+        field_obj.data_key = field_obj.data_key or camel_case(field_name)
 
 
 class RequestSchema(Schema):

@@ -64,8 +64,7 @@ def document() -> Response:
     return Response(orjson.dumps(described), mimetype="application/json")
 
 
-@swagger.get("/swagger")
-@swagger.get("/swagger/")
+@swagger.get("/swagger", strict_slashes=False)
 def show() -> Response:
     """Swagger UI."""
     response = Response(render_template("swagger.html"), mimetype="text/html")

@@ -21,7 +21,7 @@ def test_a_hash_says_its_iterations_and_is_salted() -> None:
     hashed = Hasher(150_000).hash("secret")
     assert hashed.password.startswith("pbkdf2-sha256$150000$")
     assert Hasher(200_000).verify("secret", hashed)
-    assert not Hasher(200_000).is_current(hashed)
+    assert hashed.iterations == 150_000
     assert Hasher(150_000).hash("secret") != hashed
 
 
@@ -49,10 +49,10 @@ def test_every_verification_costs_the_same(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(passwords, "_derive", count)
     hasher = Hasher(600_000)
 
-    def cost(stored: PasswordHash | None) -> int:
+    def cost(stored: PasswordHash) -> int:
         spent.clear()
         hasher.verify("guess", stored)
         return sum(spent)
 
-    assert cost(None) == cost(original) == 600_000
-    assert cost(strong) == cost(None) == cost(original) == 900_000
+    assert cost(passwords.NOBODY) == cost(original) == 600_000
+    assert cost(strong) == cost(passwords.NOBODY) == cost(original) == 900_000

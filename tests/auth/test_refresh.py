@@ -177,6 +177,18 @@ def test_a_session_ends_when_it_is_not_refreshed(anna: Person, clock: Any) -> No
     over(anna.refreshed())
 
 
+def test_a_session_lives_to_the_very_end(make_app: MakeApp, clock: Any) -> None:
+    clock.shift(20)
+    app = make_app(REFRESH_TOKEN_DAYS="1", ACCESS_TOKEN_SECONDS="86400")
+    anna = joined(app)
+    assert anna.sessions()[0]["expiresAt"] == "2026-05-02T12:00:00Z"
+    clock.shift(DAY - 21)
+    assert anna.is_in()
+    assert len(anna.sessions()) == 1
+    clock.shift(1)
+    problem(anna.call("GET", "/api/users/info"), 401, "A04")
+
+
 def test_a_session_ends_at_its_absolute_lifetime(app: Flask, anna: Person, clock: Any) -> None:
     for _ in range(8):
         clock.shift(11 * DAY)
