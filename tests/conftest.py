@@ -9,12 +9,13 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import ColumnElement, Table, event, select, update
 from werkzeug.test import TestResponse
 
 from tasks_api import create_service
 from tasks_api.auth.passwords import hasher_of
 from tasks_api.config import Settings
-from tasks_api.database.engine import db
+from tasks_api.database.engine import db, execute, fetch_all
 from tests.databases import TABLES, databases
 from tests.live import FAST, PASSWORD, Live, serving
 
@@ -100,6 +101,10 @@ class Person:
             "/api/users/refresh_token", json={"refreshToken": token or self.refresh} | more
         )
 
+    def renew(self) -> TestResponse:
+        """Refresh, and keep what comes."""
+        return self.keep(self.refreshed())
+
     def keep(self, answer: TestResponse) -> TestResponse:
         if answer.status_code == 200 and answer.json:
             self.access, self.refresh = answer.json["accessToken"], answer.json["refreshToken"]
@@ -123,11 +128,28 @@ class Person:
     def delete_account(self, password: Any = PASSWORD) -> TestResponse:
         return self.call("POST", "/api/users/delete", json={"currentPassword": password})
 
+    def change_password(self, new: str = "new password", **changes: Any) -> TestResponse:
+        body = {"currentPassword": self.password, "newPassword": new, "confirmPassword": new}
+        return self.call("PUT", "/api/users/password", json=body | changes)
+
     def is_in(self) -> bool:
-        return self.call("GET", "/api/users/info").status_code == 200
+        """Whether the session lives: if not, the access token is A04."""
+        answer = self.call("GET", "/api/users/info")
+        if answer.status_code != 200:
+            problem(answer, 401, "A04")
+        return answer.status_code == 200
+
+    def info(self) -> dict[str, Any]:
+        return dict(self.call("GET", "/api/users/info").get_json())
 
     def sessions(self) -> list[dict[str, Any]]:
         return list(self.call("GET", "/api/users/sessions").get_json())
+
+    def tasks(self) -> list[dict[str, Any]]:
+        return list(self.call("GET", "/api/tasks").get_json())
+
+    def add_task(self, name: object = "x", **more: Any) -> TestResponse:
+        return self.call("POST", "/api/tasks", json={"name": name} | more)
 
 
 def joined(app: Flask, email: str = "anna@example.com") -> Person:
@@ -161,6 +183,27 @@ def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
     assert body["title"]
     assert answer.headers["X-Request-ID"]
     return body
+
+
+def invalid_grant(answer: TestResponse) -> None:
+    problem(answer, 400, "invalid_grant")
+
+
+def rows(app: Flask, table: Table) -> list[Any]:
+    with app.app_context():
+        return list(fetch_all(select(table)))
+
+
+def write(app: Flask, table: Table, *where: ColumnElement[bool], **values: Any) -> None:
+    """Have somebody else write ``values``, into every row if none is named."""
+    with app.app_context():
+        execute(update(table).where(*where).values(values))
+
+
+def watch(app: Flask, see: Callable[[str], object]) -> None:
+    """Show ``see`` each statement before it is sent; what that raises is the statement's failure."""
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", lambda *args: see(args[2]))
 
 
 @pytest.fixture(scope="session")

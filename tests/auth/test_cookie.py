@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tasks_api.auth.refresh_tokens import decode
-from tests.conftest import MakeApp, Person, joined, problem
+from tests.conftest import MakeApp, Person, invalid_grant, joined, problem
 from tests.live import Live
 
 LOGIN, REFRESH = "/api/users/login", "/api/users/refresh_token"
@@ -152,13 +152,13 @@ def test_one_that_is_of_no_more_use_is_cleared(anna: Browser, clock: Any) -> Non
     forged = used[:-5] + ("AAAA" if used[-5:-1] != "AAAA" else "BBBB") + used[-1]
     for text in ("x", "x" * 7000, forged):
         answer = anna.ask(REFRESH, text)
-        problem(answer, 400, "invalid_grant")
+        invalid_grant(answer)
         assert is_cleared(answer)
     anna.ask(REFRESH)
     assert anna.is_in()
     clock.shift(60)
     answer = anna.ask(REFRESH, used)
-    problem(answer, 400, "invalid_grant")
+    invalid_grant(answer)
     assert is_cleared(answer)
     anna.sign_in()
     clock.shift(15 * 86_400)

@@ -25,7 +25,7 @@ def test_signup_and_info_answer_the_user(client: FlaskClient) -> None:
     }
     assert (answer.status_code, answer.json) == (201, user | {"userId": 1})
     anna.log_in()
-    assert anna.call("GET", "/api/users/info").json == user
+    assert anna.info() == user
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from flask import Flask
 from tasks_api.config import ROOT
 from tasks_api.database.commands import DEMO_EMAIL, DEMO_PASSWORD
 from tasks_api.database.engine import db
-from tests.conftest import MakeApp, Person, joined, problem
+from tests.conftest import MakeApp, Person, invalid_grant, joined, problem
 from tests.databases import embedded_only
 from tests.live import flask, serving, wait_for, working
 
@@ -45,19 +45,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 def tasks(person: Person) -> list[str]:
-    return [task["name"] for task in person.call("GET", "/api/tasks").get_json()]
+    return [task["name"] for task in person.tasks()]
 
 
 def test_a_restored_backup_ends_what_was_refreshed_since_and_nothing_else(
     app: Flask, make_app: MakeApp, folder: Path
 ) -> None:
     away, at_work = joined(app, "away@example.com"), joined(app, "work@example.com")
-    at_work.call("POST", "/api/tasks", json={"name": "before"})
+    at_work.add_task("before")
     file, backup = folder / "tasks.db", folder / "backup.db"
     with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as target:
         source.backup(target)  # what sqlite3's .backup does, while the service runs
-    at_work.call("POST", "/api/tasks", json={"name": "after"})
-    at_work.keep(at_work.refreshed())
+    at_work.add_task("after")
+    at_work.renew()
     late = joined(app, "late@example.com")
     with away.client.application.app_context():
         db.engine.dispose()
@@ -69,8 +69,8 @@ def test_a_restored_backup_ends_what_was_refreshed_since_and_nothing_else(
     assert {stat.S_IMODE(each.stat().st_mode) for each in folder.glob("tasks.db*")} == {0o600}
     assert away.refreshed().status_code == 200
     for person in (at_work, late):  # their tokens name what the backup does not know
-        problem(person.call("GET", "/api/tasks"), 401, "A04")
-        problem(person.refreshed(), 400, "invalid_grant")
+        assert not person.is_in()
+        invalid_grant(person.refreshed())
     at_work.log_in()
     assert tasks(at_work) == ["before"]
     assert at_work.refreshed().status_code == 200
@@ -79,18 +79,18 @@ def test_a_restored_backup_ends_what_was_refreshed_since_and_nothing_else(
 def test_a_lost_key_costs_what_it_made_and_breaks_nothing_else(
     make_app: MakeApp, anna: Person, folder: Path
 ) -> None:
-    anna.call("POST", "/api/tasks", json={"name": "kept"})
+    anna.add_task("kept")
     (folder / "jwt_secret_key").unlink()
     anna.client = make_app().test_client()
     problem(anna.call("GET", "/api/tasks"), 401, "A03")
-    anna.keep(anna.refreshed())  # nobody has to sign in
+    anna.renew()  # nobody has to sign in
     assert tasks(anna) == ["kept"]
     (folder / "refresh_token_key").unlink()
     anna.client = make_app().test_client()
     assert tasks(anna) == ["kept"]
-    problem(anna.refreshed(), 400, "invalid_grant")
+    invalid_grant(anna.refreshed())
     anna.log_in()
-    sessions = anna.call("GET", "/api/users/sessions").get_json()
+    sessions = anna.sessions()
     assert len(sessions) == 2  # the old one is listed until it runs out or is signed out
     assert anna.refreshed().status_code == 200
 
@@ -105,5 +105,5 @@ def test_a_damaged_file_that_is_mended_in_place_is_used_again(anna: Person, fold
         problem(anna.call("GET", path), 503, "unavailable")
     file.write_bytes(whole)
     assert anna.client.get("/health/ready").status_code == 200
-    assert anna.call("POST", "/api/tasks", json={"name": "x"}).status_code == 201
+    assert anna.add_task().status_code == 201
     assert tasks(anna) == ["x"]

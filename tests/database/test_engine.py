@@ -52,7 +52,7 @@ def test_a_transaction_is_repeated_from_its_beginning(
     first, last = fail("UPDATE", facts, times=0), fail("INSERT", facts)
     assert anna.log_in().status_code == 200
     assert (len(first), len(last)) == (2, 2)
-    assert len(anna.call("GET", "/api/users/sessions").get_json()) == 2
+    assert len(anna.sessions()) == 2
 
 
 @pytest.mark.parametrize("facts", [DEADLOCK, LOST])
@@ -81,14 +81,14 @@ def test_a_read_that_fails_at_its_rows_is_repeated(
 
 def test_a_write_that_was_rolled_back_is_repeated(anna: Person, fail: Fail) -> None:
     tried = fail("INSERT", DEADLOCK)
-    assert anna.call("POST", "/api/tasks", json={"name": "x"}).status_code == 201
+    assert anna.add_task().status_code == 201
     assert len(tried) == 2
-    assert len(anna.call("GET", "/api/tasks").get_json()) == 1
+    assert len(anna.tasks()) == 1
 
 
 def test_a_write_that_may_have_happened_is_not_repeated(anna: Person, fail: Fail) -> None:
     tried = fail("INSERT", LOST)
-    problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 503, "unavailable")
+    problem(anna.add_task(), 503, "unavailable")
     assert len(tried) == 1
 
 

@@ -115,7 +115,7 @@ def test_rows_of_the_original_become_sessions(make_app: MakeApp) -> None:
         upgrade(db.engine, current_settings)
     anna = Person(app.test_client(), DEMO_EMAIL, DEMO_PASSWORD)
     anna.log_in()
-    listed = anna.call("GET", "/api/users/sessions").get_json()
+    listed = anna.sessions()
     assert len({entry["sessionId"] for entry in listed}) == 3
 
 
@@ -125,7 +125,7 @@ def test_seeding_needs_an_empty_database(app: Flask) -> None:
         assert not seed(db.engine, current_settings)
     anna = Person(app.test_client(), DEMO_EMAIL, DEMO_PASSWORD)
     assert anna.log_in().status_code == 200
-    assert len(anna.call("GET", "/api/tasks").get_json()) == 3
+    assert len(anna.tasks()) == 3
 
 
 def test_processes_that_upgrade_together_apply_each_script_once(tmp_path: Path) -> None:

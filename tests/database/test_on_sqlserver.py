@@ -57,9 +57,9 @@ def test_any_collation_that_ignores_case_will_do(make_app: MakeApp, collation: s
         migrations.upgrade(db.engine, current_settings)
     anna = joined(app)
     problem(anna.sign_up(email="ANNA@EXAMPLE.COM"), 422, "S02")
-    task = anna.call("POST", "/api/tasks", json={"name": "Köp mjölk 🥛"}).get_json()
-    assert anna.call("GET", "/api/tasks").get_json() == [task]
-    assert anna.keep(anna.refreshed()).status_code == 200
+    task = anna.add_task("Köp mjölk 🥛").get_json()
+    assert anna.tasks() == [task]
+    assert anna.renew().status_code == 200
 
 
 @pytest.mark.parametrize("collation", ["Latin1_General_CS_AS", "Turkish_CI_AS"])
@@ -90,7 +90,7 @@ def test_a_trigger_that_is_in_the_way_is_named(make_app: MakeApp, client: FlaskC
 
 @pytest.mark.parametrize("name", ["日本語 Ω≈ç√ 😀 ؏", "'; DROP TABLE Task; --", "x" * 100])
 def test_any_text_survives(anna: Person, name: str) -> None:
-    task = anna.call("POST", "/api/tasks", json={"name": name}).get_json()
+    task = anna.add_task(name).get_json()
     assert anna.call("GET", f"/api/tasks/{task['id']}").get_json()["name"] == name
 
 
@@ -113,8 +113,8 @@ def test_parameters_have_the_types_of_their_columns(make_app: MakeApp) -> None:
         anna = Person(app.test_client())
         anna.sign_up()
         anna.log_in()
-        anna.keep(anna.refreshed())
-        task = anna.call("POST", "/api/tasks", json={"name": "x"}).get_json()["id"]
+        anna.renew()
+        task = anna.add_task().get_json()["id"]
         anna.call("GET", "/api/tasks?isCompleted=true&after=1")
         anna.call("PATCH", f"/api/tasks/{task}", json={"name": "y"})
         anna.call("DELETE", f"/api/tasks/{task}")
@@ -150,16 +150,16 @@ def test_a_statement_is_one_round_trip_and_a_changed_schema_fails_none(make_app:
         anna = joined(app)
         for _ in range(2):
             anna.log_in()
-        task = anna.call("POST", "/api/tasks", json={"name": "x"}).get_json()["id"]
+        task = anna.add_task().get_json()["id"]
         requests: list[tuple[int, Callable[[], TestResponse]]] = [
             (2, lambda: anna.call("GET", "/api/tasks")),
             (2, lambda: anna.call("GET", f"/api/tasks/{task}")),
-            (2, lambda: anna.call("POST", "/api/tasks", json={"name": "x"})),
+            (2, lambda: anna.add_task()),
             (2, lambda: anna.call("PATCH", f"/api/tasks/{task}", json={"name": "y"})),
             (2, lambda: anna.call("DELETE", "/api/tasks/1000000")),
             (2, lambda: anna.call("GET", "/api/users/info")),
             (2, lambda: anna.call("GET", "/api/users/sessions")),
-            (2, lambda: anna.keep(anna.refreshed())),
+            (2, lambda: anna.renew()),
             (2, lambda: anna.client.get("/health/ready")),
             (8, anna.log_in),
         ]
@@ -222,7 +222,7 @@ def test_a_deletion_waits_for_a_task_that_is_being_added(anna: Person, raw: Any)
 def test_a_lock_that_is_held_too_long_is_503_and_keeps_the_connection(
     anna: Person, raw: Any
 ) -> None:
-    task = anna.call("POST", "/api/tasks", json={"name": "x"}).get_json()["id"]
+    task = anna.add_task().get_json()["id"]
     raw.autocommit = False
     raw.execute("UPDATE Task SET Name = Name")
     with closing(sqlserver.connect(databases.made[databases.shared])) as other:
@@ -243,7 +243,7 @@ def test_users_go_back_and_forth_between_this_service_and_the_original(make_app:
 
         assert anna.sign_up().status_code == 201
         anna.log_in()
-        anna.call("POST", "/api/tasks", json={"name": "made here"})
+        anna.add_task("made here")
         # It reads our password and replaces our session.
         assert original.log_in(anna.email, "token one")
         assert not anna.is_in()
@@ -253,8 +253,8 @@ def test_users_go_back_and_forth_between_this_service_and_the_original(make_app:
 
         anna.log_in()  # we replace its session
         assert not original.accepts(anna.user_id, "token one")
-        assert len(anna.call("GET", "/api/tasks").get_json()) == 2
-        anna.keep(anna.refreshed())
+        assert len(anna.tasks()) == 2
+        anna.renew()
         assert anna.is_in()
         original.log_out(anna.user_id)
         assert not anna.is_in()

@@ -53,8 +53,8 @@ def anna(make_app: MakeApp, relay: Relay) -> Person:
 def test_dead_connections_in_the_pool_cost_no_request(anna: Person, relay: Relay) -> None:
     requests: list[Callable[[], TestResponse]] = [
         lambda: anna.call("GET", "/api/tasks"),
-        lambda: anna.call("POST", "/api/tasks", json={"name": "x"}),
-        lambda: anna.keep(anna.refreshed()),
+        lambda: anna.add_task(),
+        lambda: anna.renew(),
         anna.log_in,
         lambda: anna.client.get("/health/ready"),
     ]

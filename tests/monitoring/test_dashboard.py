@@ -50,7 +50,7 @@ def series(make_app: MakeApp, clock: Any, monkeypatch: pytest.MonkeyPatch) -> Se
     anna = joined(app)
     anna.refreshed()
     clock.shift(11)
-    anna.keep(anna.refreshed())  # the answer before was lost
+    anna.renew()  # the answer before was lost
     problem(Person(anna.client, password="wrong").log_in(), 401, "L02")
     problem(anna.log_in(), 429, "rate_limited")
     for error, status, code in (

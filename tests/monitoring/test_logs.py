@@ -75,7 +75,7 @@ def test_two_holders_are_a_warning(
     anna = joined(make_app(LOG_LEVEL="WARNING"))
     lost = anna.refreshed().get_json()["accessToken"]
     clock.shift(60)
-    anna.keep(anna.refreshed())
+    anna.renew()
     assert anna.is_in()
     anna.access = lost
     assert not anna.is_in()
@@ -90,7 +90,7 @@ def test_two_holders_are_a_warning(
 def test_no_secret_reaches_the_log(capsys: pytest.CaptureFixture[str], make_app: MakeApp) -> None:
     anna = joined(make_app())
     used = anna.refresh
-    anna.keep(anna.refreshed())
+    anna.renew()
     anna.refreshed(used)
     guesser = Person(anna.client, password="a wrong password")
     guesser.log_in()

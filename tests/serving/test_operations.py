@@ -79,7 +79,7 @@ def test_a_database_that_cannot_be_written_is_503_for_writes_alone(
     with app.app_context():
         db.engine.dispose()
         event.listen(db.engine, "connect", protect)
-    problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 503, "unavailable")
+    problem(anna.add_task(), 503, "unavailable")
     assert anna.is_in()
 
 
@@ -94,11 +94,11 @@ def test_writers_do_not_queue_up_behind_a_locked_database(
     with closing(sqlite3.connect(tmp_path / "instance" / "tasks.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
-        answers = at_once(4, lambda: anna.call("POST", "/api/tasks", json={"name": "x"}))
+        answers = at_once(4, lambda: anna.add_task())
         assert Counter(each.status_code for each in answers) == {503: 4}
         assert time.monotonic() - began < 3  # and not one second after the other
-        assert anna.call("GET", "/api/tasks").get_json() == []
-    assert anna.call("POST", "/api/tasks", json={"name": "x"}).status_code == 201
+        assert anna.tasks() == []
+    assert anna.add_task().status_code == 201
 
 
 def test_it_is_a_plain_wsgi_application(app: Flask) -> None:

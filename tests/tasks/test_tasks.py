@@ -57,11 +57,11 @@ def test_a_task_is_added_at_its_location(anna: Person) -> None:
 )
 def test_a_malformed_task_is_t00(anna: Person, body: Any) -> None:
     problem(anna.call("POST", "/api/tasks", json=body), 400, "T00")
-    assert anna.call("GET", "/api/tasks").json == []
+    assert anna.tasks() == []
 
 
 def test_the_advice_about_a_time_can_be_followed(anna: Person) -> None:
-    refusal = problem(anna.call("POST", "/api/tasks", json={"name": "x", "ts": "T"}), 400, "T00")
+    refusal = problem(anna.add_task(ts="T"), 400, "T00")
     advised = refusal["detail"].split()[-1].rstrip(".")
     assert add(anna, ts=advised)
 
@@ -115,7 +115,7 @@ def test_json_has_several_names_and_may_begin_with_a_mark(anna: Person, kind: st
 
 
 def test_a_body_over_64_kib_is_413(anna: Person) -> None:
-    problem(anna.call("POST", "/api/tasks", json={"name": "x" * 65_536}), 413, "too_large")
+    problem(anna.add_task("x" * 65_536), 413, "too_large")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_day_that_a_hand_wrote_is_its_midnight(app: Flask, anna: Person) -> No
     add(anna)
     with app.app_context():
         execute(text("UPDATE Task SET TS = '2026-03-04'"))
-    assert anna.call("GET", "/api/tasks").get_json()[0]["ts"] == "2026-03-04T00:00:00Z"
+    assert anna.tasks()[0]["ts"] == "2026-03-04T00:00:00Z"
 
 
 def test_a_user_that_is_gone_gets_a04(
@@ -274,4 +274,4 @@ def test_a_user_that_is_gone_gets_a04(
 ) -> None:
     add = service.add
     monkeypatch.setattr(service, "add", lambda _user_id, body: add(99, body))
-    problem(anna.call("POST", "/api/tasks", json={"name": "x"}), 401, "A04")
+    problem(anna.add_task(), 401, "A04")

@@ -19,8 +19,8 @@ def test_mass_assignment(anna: Person, bertil: Person) -> None:
     assert task["id"] != 77
     anna.call("PATCH", f"/api/tasks/{task['id']}", json=more)
     anna.call("PUT", "/api/tasks", json=more | task)
-    assert anna.call("GET", "/api/tasks").json == [task]
-    assert bertil.call("GET", "/api/tasks").json == []
+    assert anna.tasks() == [task]
+    assert bertil.tasks() == []
     eve = Person(anna.client, "eve@example.com")
     assert eve.sign_up(**more, passwordSalt="x", password_salt="x").status_code == 201
     assert eve.log_in().status_code == 200
@@ -35,7 +35,7 @@ def test_mass_assignment(anna: Person, bertil: Person) -> None:
     ],
 )
 def test_sql_metacharacters_everywhere(anna: Person, text: str) -> None:
-    anna.call("POST", "/api/tasks", json={"name": text})
+    anna.add_task(text)
     refused = [
         Person(anna.client, text, text).log_in(),
         anna.client.get("/api/tasks", headers={"Authorization": f"Bearer {text}"}),
@@ -48,7 +48,7 @@ def test_sql_metacharacters_everywhere(anna: Person, text: str) -> None:
     ]
     statuses = [answer.status_code for answer in refused]
     assert statuses == [401, 401, 400, 400, 400, 400, 404, 404]
-    assert [task["name"] for task in anna.call("GET", "/api/tasks").get_json()] == [text]
+    assert [task["name"] for task in anna.tasks()] == [text]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_header_injection(anna: Person, evil: str) -> None:
     encoded = quote(evil)
     answers = {
         anna.call("GET", f"/api/tasks?limit=1&after={encoded}"): 400,
-        anna.call("POST", "/api/tasks", json={"name": evil}): 201,
+        anna.add_task(evil): 201,
         anna.client.get("/health/live", headers={"X-Request-ID": encoded}): 200,
         anna.client.get("/health/live", headers={"Origin": encoded}): 200,
         anna.client.get(f"/{encoded}"): 404,
@@ -104,7 +104,7 @@ def test_session_fixation(anna: Person, bertil: Person) -> None:
     answer = bertil.keep(anna.client.post("/api/users/login", json=body, headers=headers))
     assert "Set-Cookie" not in answer.headers
     assert decode(bertil.refresh).session_id not in known
-    assert bertil.call("GET", "/api/users/info").get_json()["email"] == bertil.email
+    assert bertil.info()["email"] == bertil.email
 
 
 def test_a_body_that_is_not_whole_is_not_acted_upon(live: Live) -> None:
