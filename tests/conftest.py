@@ -17,7 +17,7 @@ from tasks_api.auth.passwords import hasher_of
 from tasks_api.config import Settings
 from tasks_api.database.engine import db, execute, fetch_all
 from tests.databases import TABLES, databases
-from tests.live import FAST, PASSWORD, Live, serving
+from tests.live import FAST, PASSWORD, Live, bearer, serving
 
 MakeApp = Callable[..., Flask]
 
@@ -92,8 +92,10 @@ class Person:
         }
         return self.client.post("/api/users/signup", json=body | changes)
 
-    def log_in(self, **options: Any) -> TestResponse:
-        body = {"email": self.email, "password": self.password}
+    def log_in(self, *, cookie: bool = False, **options: Any) -> TestResponse:
+        body: dict[str, Any] = {"email": self.email, "password": self.password}
+        if cookie:
+            body["cookie"] = True
         return self.keep(self.client.post("/api/users/login", json=body, **options))
 
     def refreshed(self, token: str | None = None, **more: Any) -> TestResponse:
@@ -119,7 +121,7 @@ class Person:
     def call(
         self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
     ) -> TestResponse:
-        headers = {"Authorization": f"Bearer {self.access}"} | (headers or {})
+        headers = bearer(self.access) | (headers or {})
         return self.client.open(path, method=method, headers=headers, **options)
 
     def change_info(self, **members: Any) -> TestResponse:
@@ -128,9 +130,11 @@ class Person:
     def delete_account(self, password: Any = PASSWORD) -> TestResponse:
         return self.call("POST", "/api/users/delete", json={"currentPassword": password})
 
-    def change_password(self, new: str = "new password", **changes: Any) -> TestResponse:
+    def change_password(
+        self, new: str = "new password", headers: dict[str, str] | None = None, **changes: Any
+    ) -> TestResponse:
         body = {"currentPassword": self.password, "newPassword": new, "confirmPassword": new}
-        return self.call("PUT", "/api/users/password", json=body | changes)
+        return self.call("PUT", "/api/users/password", headers, json=body | changes)
 
     def is_in(self) -> bool:
         """Whether the session lives: if not, the access token is A04."""

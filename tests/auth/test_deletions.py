@@ -1,5 +1,6 @@
 """An account that is deleted is gone, whole, and at once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from tasks_api.clock import now
 from tasks_api.database.engine import execute
 from tasks_api.models import refresh_tokens, tasks, users
 from tests.conftest import Person, invalid_grant, problem, rows, watch, write
-from tests.live import PASSWORD
 
 
 def counts(app: Flask) -> list[int]:
@@ -91,11 +91,6 @@ def test_a_user_to_whom_another_table_refers_is_not_deleted(
             execute(text("DROP TABLE Orders"))
 
 
-def log_in_with_cookie(somebody: Person) -> Any:
-    body = {"email": somebody.email, "password": PASSWORD, "cookie": True}
-    return somebody.client.post("/api/users/login", json=body).get_json()
-
-
 def has_cookie(somebody: Person) -> bool:
     return somebody.client.get_cookie("tasks_refresh", path="/api/users") is not None
 
@@ -104,9 +99,8 @@ def has_cookie(somebody: Person) -> bool:
 def test_a_deletion_clears_the_cookie_of_any_of_the_users_sessions(
     app: Flask, anna: Person, place: str
 ) -> None:
-    in_cookie = log_in_with_cookie(anna)
-    if place == "here":
-        anna.access = in_cookie["accessToken"]
+    device = anna if place == "here" else replace(anna)
+    device.log_in(cookie=True)
     if place == "ran out":
         write(app, refresh_tokens, refresh_tokens.c.id == 2, expiry_date=now())
     problem(anna.delete_account("wrong one"), 422, "P01")
@@ -116,7 +110,7 @@ def test_a_deletion_clears_the_cookie_of_any_of_the_users_sessions(
 
 
 def test_a_deletion_leaves_somebody_elses_cookie_alone(anna: Person, bertil: Person) -> None:
-    log_in_with_cookie(bertil)
+    bertil.log_in(cookie=True)
     anna.client = bertil.client
     assert anna.delete_account().status_code == 204
     assert has_cookie(bertil)
