@@ -8,34 +8,27 @@ import os
 from typing import Any
 
 import requests
-import time_machine
 
 from tests.auth.histories import play
 from tests.conftest import MakeApp
-from tests.live import Live
-
-START = "2026-05-01T12:00:00Z"
+from tests.live import Live, bearer
 
 
-def bearer(access: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {access}"} if access else {}
-
-
-def test_no_history_breaks_a_promise(make_app: MakeApp) -> None:
+def test_no_history_breaks_a_promise(make_app: MakeApp, clock: Any) -> None:
     client = make_app(MAX_SESSIONS="1000", LOG_LEVEL="ERROR").test_client()
 
     def service(method: str, path: str, body: object = None, access: str = "") -> tuple[int, Any]:
         answer = client.open(path, method=method, headers=bearer(access), json=body)
         return answer.status_code, answer.get_json(silent=True)
 
-    with time_machine.travel(START, tick=False) as clock:
-        play(service, clock, int(os.environ.get("TASKS_TEST_HISTORIES", "100")), 40)
+    play(service, clock, int(os.environ.get("TASKS_TEST_HISTORIES", "100")), 40)
 
 
 def test_no_history_breaks_a_promise_among_several_workers(live: Live) -> None:
     def service(method: str, path: str, body: object = None, access: str = "") -> tuple[int, Any]:
-        url, headers = live.url + path, bearer(access)
-        answer = requests.request(method, url, headers=headers, json=body, timeout=30)
+        answer = requests.request(
+            method, live.url + path, headers=bearer(access), json=body, timeout=30
+        )
         return answer.status_code, answer.json() if answer.content else None
 
     play(service, None, 10, 15)

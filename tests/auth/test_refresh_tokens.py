@@ -20,10 +20,8 @@ def test_a_token_is_what_the_design_says() -> None:
     expected = urlsafe_b64encode(head + mac).decode().rstrip("=")
     token = Keyring([KEY]).make(SESSION, 7, SALT)
     assert str(token) == expected
-    assert (
-        tokens.token_hash(token, SALT)
-        == b64encode(hmac.digest(bytes(range(32)), expected.encode(), "sha256")).decode()
-    )
+    hashed = hmac.digest(bytes(range(32)), expected.encode(), "sha256")
+    assert tokens.token_hash(token, SALT) == b64encode(hashed).decode()
     assert tokens.decode(expected) == token
 
 
@@ -35,7 +33,6 @@ def test_the_salt_fits_its_column() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
         "A" * 69,
         "A" * 71,
         "å" * 70,

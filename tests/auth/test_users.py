@@ -5,12 +5,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
 
-from tasks_api.database.engine import execute, fetch_all
 from tasks_api.models import users
 from tests.auth.conftest import VECTORS
-from tests.conftest import MakeApp, Person, joined, problem
+from tests.conftest import MakeApp, Person, joined, problem, rows, write
 from tests.live import PASSWORD
 
 
@@ -34,7 +32,6 @@ def test_signup_and_info_answer_the_user(client: FlaskClient) -> None:
         ("email", "no address"),
         ("email", "a" * 42 + "@test.com1"),
         ("email", "é@example.com"),
-        ("email", None),
         ("email", "a\0@b.se"),
         ("email", '"\x01"@b.se'),
         ("password", "x" * 257),
@@ -127,20 +124,18 @@ def test_wrong_email_wrong_password_and_inactive_user_get_one_answer(
         Person(anna.client, "nobody, and no address").log_in(),
         Person(anna.client, anna.email, "wrong").log_in(),
     ]
-    set_user(app, active=False)
+    write(app, users, active=False)
     answers.append(anna.log_in())
-    bodies = [problem(answer, 401, "L02") for answer in answers]
-    assert bodies[0] == bodies[1] == bodies[2]
+    first, second, third = (problem(answer, 401, "L02") for answer in answers)
+    assert first == second == third
 
 
 @pytest.mark.parametrize(
     "body",
     [
         {"email": "anna@example.com"},
-        {"email": "", "password": "x"},
         {"email": "x" * 51, "password": "x"},
         {"email": "x", "password": "x" * 257},
-        {"email": 1, "password": "x"},
         [],
         None,
     ],
@@ -152,21 +147,11 @@ def test_a_malformed_login_is_l01(client: FlaskClient, body: Any) -> None:
 def test_users_of_the_original_log_in_and_get_a_stronger_hash(make_app: MakeApp) -> None:
     app, vector = make_app(PASSWORD_ITERATIONS="120000"), VECTORS[0]
     anna = joined(app)
-    set_user(app, password=vector["Password"], password_salt=vector["PasswordSalt"])
+    write(app, users, password=vector["Password"], password_salt=vector["PasswordSalt"])
     anna.password = vector["password"]
     for _ in range(2):
         assert anna.log_in().status_code == 200
-        assert stored_password(app).startswith("pbkdf2-sha256$120000$")
+        assert rows(app, users)[0].password.startswith("pbkdf2-sha256$120000$")
     anna.client = make_app(PASSWORD_ITERATIONS="100000").test_client()
     assert anna.log_in().status_code == 200
-    assert len(stored_password(app)) == 44  # setting 100000 writes what the original reads
-
-
-def set_user(app: Flask, **values: Any) -> None:
-    with app.app_context():
-        execute(update(users).values(**values))
-
-
-def stored_password(app: Flask) -> str:
-    with app.app_context():
-        return str(fetch_all(select(users.c.password))[0].password)
+    assert len(rows(app, users)[0].password) == 44  # setting 100000 writes what the original reads
