@@ -44,16 +44,6 @@ def test_no_origin_is_allowed_unless_configured(make_app: MakeApp) -> None:
         answer = client.get(path, headers=headers)
         assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:4200"
         assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
-    asked = {
-        "Access-Control-Request-Method": "PUT",
-        "Access-Control-Request-Headers": "authorization",
-    }
-    preflight = client.options("/API/tasks/", headers=headers | asked)
-    assert preflight.status_code == 200
-    assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
-    assert preflight.headers["Access-Control-Allow-Headers"] == "authorization"
-    other = client.get("/api/tasks", headers={"Origin": "http://evil.example"})
-    assert "Access-Control-Allow-Origin" not in other.headers
 
 
 def test_forwarded_headers_are_believed_only_from_configured_proxies(make_app: MakeApp) -> None:
@@ -76,7 +66,7 @@ def test_of_two_proxies_each_adds_an_address_and_the_last_says_the_rest(make_app
         "X-Forwarded-Host": "tasks.example",
     }
     answer = anna.log_in(headers=headers)
-    assert "198.51.100.7" in [session["ipAddress"] for session in anna.sessions()]
+    assert anna.sessions()[0]["ipAddress"] == "198.51.100.7"
     assert "Strict-Transport-Security" in answer.headers
 
 
@@ -97,7 +87,7 @@ def test_what_a_proxy_says_is_read_as_an_address(
 ) -> None:
     anna = joined(make_app(TRUSTED_PROXIES="1"))
     anna.log_in(headers={"X-Forwarded-For": said})
-    assert address in [session["ipAddress"] for session in anna.sessions()]
+    assert anna.sessions()[0]["ipAddress"] == address
 
 
 def test_an_openapi_document_names_the_prefix_that_a_proxy_or_the_server_gives_it(
@@ -117,16 +107,19 @@ def test_an_openapi_document_names_the_prefix_that_a_proxy_or_the_server_gives_i
 def test_an_origin_of_any_scheme_is_compared_as_it_is(make_app: MakeApp) -> None:
     allowed = ("capacitor://localhost", "file://", "http://[::1]:4200", "https://a.example.com")
     client = make_app(CORS_ORIGINS=",".join(allowed)).test_client()
-    for origin in (*allowed, "https://axexample.com", "https://a.example.com.evil.example"):
-        asked = {
-            "Origin": origin,
-            "Access-Control-Request-Method": "GET",
-            "Access-Control-Request-Headers": "traceparent, cache-control",
-        }
-        answer = client.options("/api/tasks", headers=asked).headers
-        assert answer.get("Access-Control-Allow-Origin") == (origin if origin in allowed else None)
-        if origin in allowed:
-            assert answer["Access-Control-Allow-Headers"] == "cache-control, traceparent"
+    asked = {
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "traceparent, cache-control",
+    }
+    for origin in allowed:
+        answer = client.options("/API/tasks/", headers=asked | {"Origin": origin})
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == origin
+        assert "PUT" in answer.headers["Access-Control-Allow-Methods"]
+        assert answer.headers["Access-Control-Allow-Headers"] == "cache-control, traceparent"
+    for origin in ("https://axexample.com", "https://a.example.com.evil.example"):
+        answer = client.get("/api/tasks", headers={"Origin": origin})
+        assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 def test_pages_can_be_switched_off(make_app: MakeApp) -> None:
