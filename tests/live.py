@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,7 +65,6 @@ def environment(instance: Path, **settings: str) -> dict[str, str]:
     return kept | ours | {f"TASKS_{name}": value for name, value in settings.items()}
 
 
-@contextmanager
 def serving(
     instance: Path,
     *options: str,
@@ -75,22 +73,33 @@ def serving(
     application: str = "wsgi:app",
     output: int = subprocess.DEVNULL,
     **settings: str,
-) -> Iterator[Live]:
+) -> AbstractContextManager[Live]:
     """Serve under gunicorn, as ``make run`` does; ``options`` are gunicorn's, ``output`` is where it writes."""
-    port = free_port()
+    address = f"127.0.0.1:{free_port()}"
+    command = (*program, *options, "--bind", address, application)
+    environ = environment(instance, **settings) | {"WEB_CONCURRENCY": str(workers)}
+    return running(f"http://{address}", instance, *command, environ=environ, output=output)
+
+
+@contextmanager
+def running(
+    url: str,
+    instance: Path,
+    *command: str,
+    environ: dict[str, str] | None = None,
+    folder: Path = ROOT,
+    output: int = subprocess.DEVNULL,
+) -> Iterator[Live]:
+    """What ``command`` serves at ``url``, from when it is up until the end of the block."""
     process = subprocess.Popen(
-        [*program, *options, "--bind", f"127.0.0.1:{port}", application],
-        cwd=ROOT,
-        env=environment(instance, **settings) | {"WEB_CONCURRENCY": str(workers)},
-        stdout=output,
-        stderr=subprocess.STDOUT,
+        command, cwd=folder, env=environ, stdout=output, stderr=subprocess.STDOUT
     )
-    live = Live(f"http://127.0.0.1:{port}", process, instance)
+    live = Live(url, process, instance)
     try:
         wait_until_up(live)
         yield live
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         process.wait(60)
 
 
@@ -164,19 +173,34 @@ def children(parent: int) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
-def flask(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
-    """The exit status and the output of an operator's command."""
+def run(
+    *command: str, environ: dict[str, str] | None = None, folder: Path = ROOT
+) -> tuple[int, str]:
+    """The exit status of a command, and all that it says."""
     done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "tasks_api", *arguments],
-        cwd=ROOT,
-        env=environment(instance, **settings),
+        command,
+        cwd=folder,
+        env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return done.returncode, done.stdout
+
+
+def output_of(*command: str, **where: Any) -> str:
+    """What a command says that must succeed; ``where`` is as for ``run``."""
+    code, said = run(*command, **where)
+    assert code == 0, said
+    return said
+
+
+def flask(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
+    """The exit status and the output of an operator's command."""
+    command = (sys.executable, "-m", "flask", "--app", "tasks_api", *arguments)
+    return run(*command, environ=environment(instance, **settings))
 
 
 def code_block(page: str, heading: str, language: str = "sh") -> str:

@@ -1,7 +1,6 @@
 """The operator's commands, and the pages about them, on a SQL Server."""
 
 import re
-import subprocess
 import sys
 import uuid
 from contextlib import closing
@@ -13,7 +12,7 @@ from tasks_api.config import ROOT
 from tasks_api.config.database_url import Keywords
 from tasks_api.database import migrations, sqlserver
 from tests.databases import TABLES, databases, needs_server
-from tests.live import code_block, environment, flask
+from tests.live import code_block, environment, flask, output_of
 
 pytestmark = needs_server
 PAGE = "docs/sql-server.md"
@@ -107,22 +106,10 @@ def test_the_readmes_way_to_a_server_that_exists(tmp_path: Path) -> None:
     script = [line for line in commands if not line.startswith(("make", "export TASKS_DATABASE"))]
     assert len(script) == len(commands) - 4
     script.append(".venv/bin/flask --app tasks_api db check")
-    done = subprocess.run(
-        [
-            "bash",
-            "-euc",
-            "\n".join(script).replace(".venv/bin/flask", f"{sys.executable} -m flask"),
-        ],
-        cwd=ROOT,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Applied 002_sessions.sql" in done.stdout
-    assert "schema      current" in done.stdout
+    text = "\n".join(script).replace(".venv/bin/flask", f"{sys.executable} -m flask")
+    said = output_of("bash", "-euc", text, environ=environment(tmp_path))
+    assert "Applied 002_sessions.sql" in said
+    assert "schema      current" in said
 
 
 def test_a_backup_can_be_restored(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The runner applies each script once, and whole; the operator's commands say what they did."""
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from tasks_api.database.engine import db, execute
 from tasks_api.database.migrations import MigrationError, pending, run, scripts, seed, upgrade
 from tests.conftest import MakeApp, Person
 from tests.databases import embedded_only
-from tests.live import at_once, flask
+from tests.live import at_once, flask, output_of
 
 
 @embedded_only
@@ -34,7 +33,7 @@ def test_another_process_leaves_the_service_its_database(
         "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM Task').fetchall()"
     )
     file = tmp_path / "instance" / "tasks.db"
-    subprocess.run([sys.executable, "-c", other, str(file)], check=True, timeout=30)
+    output_of(sys.executable, "-c", other, str(file))
     assert log.stat().st_ino == before
     for connection in connections:
         connection.close()

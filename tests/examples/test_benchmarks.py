@@ -2,14 +2,13 @@
 
 import re
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 from benchmarks import sqlserver
-from tasks_api.config import ROOT
 from tests.databases import embedded_only
+from tests.live import output_of
 
 
 def test_a_slow_day_has_a_row_too() -> None:
@@ -22,16 +21,8 @@ def test_a_slow_day_has_a_row_too() -> None:
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 def test_the_benchmark_prints_its_ratios() -> None:
     options = "--seconds 1 --rounds 1 --clients 1 --growth 2000 --only list"
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *options.split()],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = output_of(sys.executable, "-m", "benchmarks", *options.split())
     beside = r"^\| list \| [\d,]+ \| \d+% of [\d,]+ \| [\d.]+ x [\d,]+ \|"
-    assert re.search(beside, done.stdout, re.MULTILINE)
+    assert re.search(beside, said, re.MULTILINE)
     grown = r"^\| list \| [\d.]+ \| [\d.]+ \(\d+%\) \|"
-    assert re.search(grown, done.stdout, re.MULTILINE)
+    assert re.search(grown, said, re.MULTILINE)

@@ -4,7 +4,6 @@ import functools
 import http.server
 import os
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,8 @@ import pytest
 from selenium import webdriver
 
 from tasks_api.config import ROOT
-from tests.live import PASSWORD, Live, new_user, serving, wait_for
+from tests.live import PASSWORD, Live, new_user, output_of, serving, wait_for
 from tests.web.conftest import CHROMIUM, DRIVER, chromium
-
-NODE = shutil.which("node")
 
 
 @pytest.fixture
@@ -44,18 +41,11 @@ def test_it_is_short() -> None:
     assert len((ROOT / "examples" / "client.js").read_text().splitlines()) <= 100
 
 
-@pytest.mark.skipif(not NODE, reason="Node.js is not installed")
+@pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not installed")
 def test_it_keeps_its_promises_in_node(live: Live) -> None:
-    done = subprocess.run(
-        [NODE or "", "--test", str(Path(__file__).with_name("client.test.mjs"))],
-        env=os.environ | {"TASKS_URL": live.url},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "# pass 6" in done.stdout
+    script = Path(__file__).with_name("client.test.mjs")
+    environ = os.environ | {"TASKS_URL": live.url}
+    assert "# pass 6" in output_of("node", "--test", str(script), environ=environ)
 
 
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium is not installed")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tasks_api.config import ROOT
-from tests.live import environment, flask, serving
+from tests.live import environment, flask, output_of, serving
 
 FOLDER = ROOT / "examples" / "postman"
 COLLECTION = FOLDER / "tasks-api.postman_collection.json"
@@ -40,20 +39,13 @@ def test_the_collection_passes_twice_in_a_row(collection: dict[str, Any], tmp_pa
     report = tmp_path / "report.json"
     options = f"--environment {LOCAL} --bail --color off --reporters cli,json"
     newman = [str(NEWMAN), "run", str(COLLECTION), *options.split()]
-    newman += ["--reporter-json-export", str(report)]
+    newman += ["--reporter-json-export", str(report), "--env-var", "retrySeconds=3"]
     settings = environment(tmp_path)
     with serving(tmp_path, workers=2, REFRESH_RETRY_SECONDS="3") as live:
         assert flask(tmp_path, "db", "seed")[0] == 0
+        newman += ["--env-var", f"url={live.url}"]
         for _ in range(2):
-            result = subprocess.run(
-                [*newman, "--env-var", f"url={live.url}", "--env-var", "retrySeconds=3"],
-                env=settings,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            assert result.returncode == 0, result.stdout + result.stderr
+            output_of(*newman, environ=settings)
             run = json.loads(report.read_text())["run"]
             assert run["stats"]["requests"]["total"] == len(list(requests_of(collection)))
             assert run["stats"]["assertions"]["failed"] == 0

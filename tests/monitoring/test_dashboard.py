@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -19,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from tasks_api.config import ROOT
 from tasks_api.tasks import service
 from tests.conftest import MakeApp, Person, joined, problem
+from tests.live import output_of
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "examples" / "grafana.json").read_text())
 ALERTS = ROOT / "examples" / "alerts.yaml"
@@ -114,7 +114,4 @@ def test_panels_do_not_overlap() -> None:
     "words", ["check rules examples/alerts.yaml", "test rules tests/monitoring/alerts.yaml"]
 )
 def test_each_alert_is_given_when_it_should_be_and_not_otherwise(words: str) -> None:
-    done = subprocess.run(
-        ["promtool", *words.split()], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    output_of("promtool", *words.split())

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from tests.live import (
     environment,
     free_port,
     new_user,
+    output_of,
+    run,
+    running,
     serving,
     wait_for,
-    wait_until_up,
     workers_of,
     working,
 )
@@ -58,18 +60,11 @@ def test_the_files_of_the_image_and_its_commands_are_enough(tmp_path: Path) -> N
     command = [part.replace("0.0.0.0:" + PORT, "127.0.0.1:" + port) for part in exec_form("^CMD")]
     health = [part.replace(PORT, port) for part in exec_form(r"^\s+CMD")]
     before = sorted(image.rglob("*"))
-    process = subprocess.Popen(command, cwd=image, env=settings, stdout=subprocess.DEVNULL)
-
-    def is_healthy() -> bool:
-        done = subprocess.run(health, env=settings, capture_output=True, check=False)
-        return done.returncode == 0
-
-    try:
-        wait_for(is_healthy)
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0
-    assert not is_healthy()
+    url = f"http://127.0.0.1:{port}"
+    with running(url, instance, *command, environ=settings, folder=image) as live:
+        output_of(*health, environ=settings)
+    assert live.process.returncode == 0
+    assert run(*health, environ=settings)[0] != 0
     assert sorted(image.rglob("*")) == before  # its root can be read-only
 
 
@@ -105,8 +100,7 @@ def test_its_settings_are_settings(name: str) -> None:
     assert Settings.load(given, Path("/nowhere")).sqlserver
 
 
-@contextmanager
-def nginx(folder: Path, replicas: list[Live]) -> Iterator[Live]:
+def nginx(folder: Path, replicas: list[Live]) -> AbstractContextManager[Live]:
     """nginx as compose.yaml configures it, in front of ``replicas``."""
     port = free_port()
     config = COMPOSE["configs"]["proxy"]["content"].replace("$$", "$")
@@ -122,14 +116,8 @@ def nginx(folder: Path, replicas: list[Live]) -> Iterator[Live]:
         f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}} "
         f"http {{ access_log off; {paths} {config} }}"
     )
-    process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")])
-    live = Live(f"http://127.0.0.1:{port}", process, folder)
-    try:
-        wait_until_up(live)
-        yield live
-    finally:
-        process.terminate()
-        process.wait(10)
+    command = ("nginx", "-c", str(folder / "nginx.conf"))
+    return running(f"http://127.0.0.1:{port}", folder, *command)
 
 
 @contextmanager

@@ -14,35 +14,28 @@ import pytest
 import requests
 
 from tasks_api.config import ROOT
+from tasks_api.database.commands import DEMO_EMAIL, DEMO_PASSWORD
 from tests.databases import databases
 from tests.live import (
     GUNICORN,
-    Live,
     at_once,
     children,
     environment,
     free_port,
     log_in,
     new_user,
+    run,
+    running,
     serving,
     wait_for,
-    wait_until_up,
     workers_of,
     working,
 )
 
 
-def gunicorn(instance: Path, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """What a gunicorn says that does not go on."""
-    return subprocess.run(
-        [GUNICORN, *options, "wsgi:app"],
-        cwd=ROOT,
-        env=environment(instance, **settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def gunicorn(instance: Path, *options: str, **settings: str) -> tuple[int, str]:
+    """The exit status of a gunicorn that does not go on, and what it says."""
+    return run(GUNICORN, *options, "wsgi:app", environ=environment(instance, **settings))
 
 
 # --- starting --------------------------------------------------------------------------------------------
@@ -84,9 +77,9 @@ def test_gunicorns_own_name_for_the_number_of_workers_comes_first() -> None:
 
 def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
     options = ("--bind", "127.0.0.1:0", "--workers", "1", "--log-level", "critical")
-    done = gunicorn(tmp_path, *options, RATELIMIT_STORAGE_URI="memcached://localhost:11211")
-    assert done.returncode == 4
-    (line,) = set(done.stderr.splitlines())
+    code, said = gunicorn(tmp_path, *options, RATELIMIT_STORAGE_URI="memcached://localhost:11211")
+    assert code == 4
+    (line,) = set(said.splitlines())
     assert "TASKS_RATELIMIT_STORAGE_URI must be memory:// or like redis://" in line
 
 
@@ -96,26 +89,17 @@ def test_make_run_serves_at_an_ipv6_address_and_says_where(tmp_path: Path) -> No
     target = ["run"]
     if databases.server:  # which is there already: nothing to compose
         target = ["run-sqlserver", "COMPOSE=true", f"SQLSERVER={settings['TASKS_DATABASE_URL']}"]
-    log = tmp_path / "said"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            ["make", *target, "HOST=::1", f"PORT={port}"],
-            cwd=ROOT,
-            env=settings,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    live = Live(f"http://[::1]:{port}", process, tmp_path)
-    try:
-        wait_until_up(live)
-        body = {"email": "anna@example.com", "password": "Tasks-demo-2026"}
+    log, url = tmp_path / "said", f"http://[::1]:{port}"
+    command = ("make", *target, "HOST=::1", f"PORT={port}")
+    with (
+        log.open("w") as file,
+        running(url, tmp_path, *command, environ=settings, output=file.fileno()) as live,
+    ):
+        body = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
         assert live.post("/api/users/login", body).status_code == 200
-    finally:
-        process.terminate()
-        process.wait(30)
     said = log.read_text()
-    assert "anna@example.com" in said
-    assert f"Listening at: {live.url}" in said
+    assert DEMO_EMAIL in said
+    assert f"Listening at: {url}" in said
 
 
 def test_two_masters_may_share_a_port(tmp_path: Path) -> None:
@@ -152,15 +136,14 @@ def test_wrong_settings_are_found_before_a_reload_and_end_nothing_that_serves(
     file = tmp_path / "settings.cfg"
     with serving(tmp_path) as live:
         file.write_text("MAX_SESIONS = 5\n")
-        done = gunicorn(tmp_path, "--check-config")
-        assert (done.returncode, done.stdout) == (4, "")
-        assert done.stderr == f"tasks-api: MAX_SESIONS in {file} is not a setting\n"
+        wrong = f"tasks-api: MAX_SESIONS in {file} is not a setting\n"
+        assert gunicorn(tmp_path, "--check-config") == (4, wrong)
         live.process.send_signal(signal.SIGUSR2)  # a new master, which cannot start
         wait_for(lambda: len(workers_of(live)) == 2)
         wait_for(lambda: len(workers_of(live)) == 1)
         assert live.get("/health/ready").status_code == 200
         file.write_text("DOCS_ENABLED = False\n")
-        assert gunicorn(tmp_path, "--check-config").returncode == 0
+        assert gunicorn(tmp_path, "--check-config")[0] == 0
         before = set(workers_of(live))
         live.process.send_signal(signal.SIGHUP)
         wait_for(lambda: not before & set(workers_of(live)))

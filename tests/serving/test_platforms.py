@@ -1,7 +1,6 @@
 """Where it lives: what docs/platforms.md and examples/kubernetes.yaml say, as far as it can be run outside of them."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,15 @@ import yaml
 from flask.testing import FlaskClient
 
 from tasks_api.config import ROOT, Settings
-from tests.live import Live, code_block, environment, free_port, new_user, wait_until_up
+from tests.live import (
+    code_block,
+    environment,
+    free_port,
+    new_user,
+    output_of,
+    run,
+    running,
+)
 
 MANIFESTS: dict[str, dict[str, Any]] = {
     each["kind"]: each
@@ -42,18 +49,15 @@ def test_a_pod_has_no_rights_and_no_user_id_of_its_own() -> None:
 
 def test_everything_selects_the_service_and_nothing_else() -> None:
     labels = MANIFESTS["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    selectors = [
-        MANIFESTS[kind]["spec"]["selector"] for kind in ("Deployment", "PodDisruptionBudget")
-    ]
-    selectors += (pod("Deployment")["topologySpreadConstraints"][0]["labelSelector"],)
-    assert all(each["matchLabels"] == labels for each in selectors)
+    spread = pod("Deployment")["topologySpreadConstraints"][0]["labelSelector"]
+    disruption = MANIFESTS["PodDisruptionBudget"]["spec"]["selector"]
+    selector = MANIFESTS["Deployment"]["spec"]["selector"]
+    assert selector == disruption == spread == {"matchLabels": labels}
     assert MANIFESTS["Service"]["spec"]["selector"] == labels
     assert MANIFESTS["Job"]["spec"]["template"]["metadata"]["labels"] != labels
     target = MANIFESTS["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
-    assert (target["kind"], target["name"]) == (
-        "Deployment",
-        MANIFESTS["Deployment"]["metadata"]["name"],
-    )
+    assert target["kind"] == "Deployment"
+    assert target["name"] == MANIFESTS["Deployment"]["metadata"]["name"]
     assert container("Job")["image"] == container("Deployment")["image"]
 
 
@@ -75,21 +79,12 @@ def test_a_pod_is_given_time_to_finish_what_it_began() -> None:
 
 def test_its_settings_are_settings() -> None:
     named = {each["name"]: each["value"] for each in container("Deployment")["env"]}
-    secrets = dict(
-        re.findall(
-            r"--from-literal=(\w+)='?(\"\$.*?\"|[^']+)'?",
-            code_block("docs/platforms.md", "## Kubernetes"),
-        )
-    )
+    commands = code_block("docs/platforms.md", "## Kubernetes")
+    secrets = dict(re.findall(r"--from-literal=(\w+)='?(\"\$.*?\"|[^']+)'?", commands))
     assert secrets.keys() == KEYS.keys() | {"TASKS_DATABASE_URL", "TASKS_RATELIMIT_STORAGE_URI"}
-    settings = Settings.load(
-        {
-            name: value
-            for name, value in (named | secrets | KEYS).items()
-            if name.startswith("TASKS_")
-        },
-        Path("/nowhere"),
-    )
+    given = named | secrets | KEYS
+    ours = {name: value for name, value in given.items() if name.startswith("TASKS_")}
+    settings = Settings.load(ours, Path("/nowhere"))
     assert settings.trusted_proxies == 1
     assert settings.sqlserver["server"] == "db.example.com"
     azure = re.search(r'TASKS_DATABASE_URL="(.*)"', code_block("docs/platforms.md", "## Azure"))
@@ -119,33 +114,20 @@ def test_the_service_needs_nothing_that_windows_lacks(tmp_path: Path) -> None:
     )
     assert len(words) == 4
     for line in (*words[2:3], "--app tasks_api db seed"):
-        done = subprocess.run([*command, *line.split()], cwd=ROOT, env=settings, check=False)
-        assert done.returncode == 0
-    port = free_port()
-    run = [part.replace("5217", str(port)) for part in words[3].split()]
-    process = subprocess.Popen([*command, *run], cwd=ROOT, env=settings)
-    live = Live(f"http://127.0.0.1:{port}", process, tmp_path)
-    try:
-        wait_until_up(live)
+        output_of(*command, *line.split(), environ=settings)
+    port = str(free_port())
+    command += words[3].replace("5217", port).split()
+    with running(f"http://127.0.0.1:{port}", tmp_path, *command, environ=settings) as live:
         assert live.get("/health/ready").status_code == 200
         assert "…" in live.get("/").content.decode()
         tokens = live.refresh(new_user(live, "windows@example.com")).json()
         added = live.post("/api/tasks", {"name": "日本"}, tokens["accessToken"])
         assert added.json()["name"] == "日本"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_files_keep_their_line_ends_where_git_would_change_them() -> None:
     """A shell script with Windows' own does not run in WSL nor in a container."""
-    named = subprocess.run(
-        ["git", "check-attr", "eol", "examples/story.sh", "sql/sqlite/seed.sql"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    if not named:
+    code, named = run("git", "check-attr", "eol", "examples/story.sh", "sql/sqlite/seed.sql")
+    if code:
         pytest.skip("this is no git repository")
     assert named.count(": eol: lf") == 2
