@@ -193,7 +193,7 @@ def invalid_grant(answer: TestResponse) -> None:
     problem(answer, 400, "invalid_grant")
 
 
-def rows(app: Flask, table: Table) -> list[Any]:
+def stored(app: Flask, table: Table) -> list[Any]:
     with app.app_context():
         return list(fetch_all(select(table)))
 

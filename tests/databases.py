@@ -12,6 +12,13 @@ from tasks_api.database import migrations, sqlserver
 TABLES = ("RefreshToken", "Task", "[User]", "SchemaVersion")
 
 
+def keywords_of(address: str) -> Keywords:
+    """Of the address of a SQL Server."""
+    keywords = read_database_url(address)
+    assert isinstance(keywords, dict)
+    return keywords
+
+
 class Databases:
     """The databases of this run on SQL Server, each made when it is first asked for.
 
@@ -26,9 +33,7 @@ class Databases:
 
     def at(self, **changes: str) -> Keywords:
         """The server's address, changed."""
-        keywords = read_database_url(self.server)
-        assert isinstance(keywords, dict)
-        return keywords | changes
+        return keywords_of(self.server) | changes
 
     def settings(self, instance: Path) -> dict[str, str]:
         """The settings with which a service whose instance folder this is has a database of its own."""

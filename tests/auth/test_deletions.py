@@ -10,12 +10,12 @@ from sqlalchemy import text
 from tasks_api.clock import now
 from tasks_api.database.engine import execute
 from tasks_api.models import refresh_tokens, tasks, users
-from tests.conftest import Person, invalid_grant, problem, rows, watch, write
+from tests.conftest import Person, invalid_grant, problem, stored, watch, write
 
 
 def counts(app: Flask) -> list[int]:
     """How many rows there are in each table."""
-    return [len(rows(app, table)) for table in (users, tasks, refresh_tokens)]
+    return [len(stored(app, table)) for table in (users, tasks, refresh_tokens)]
 
 
 def test_a_deleted_account_is_gone_with_all_that_was_its_own(

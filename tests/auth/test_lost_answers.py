@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from tasks_api.auth.refresh_tokens import Keyring, decode, token_hash
 from tasks_api.config.keys import secret_key
 from tasks_api.models import refresh_tokens
-from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, rows, watch, write
+from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, watch, write
 
 MONTH = 30 * 24 * 3600
 KEY = "k" * 40
@@ -31,7 +31,7 @@ def copy(person: Person) -> Person:
 
 
 def row_of(app: Flask) -> Any:
-    (row,) = rows(app, refresh_tokens)
+    (row,) = stored(app, refresh_tokens)
     return row
 
 
@@ -58,7 +58,7 @@ def test_answers_can_be_lost_again_and_again(app: Flask, anna: Person, clock: An
     assert anna.refreshed().status_code == 200  # the 62nd is given again
     clock.shift(60)
     invalid_grant(anna.refreshed())  # more are not remembered
-    assert not rows(app, refresh_tokens)
+    assert not stored(app, refresh_tokens)
 
 
 def test_a_repeat_in_time_gets_the_answer_that_was_given_again(anna: Person, clock: Any) -> None:
@@ -223,7 +223,7 @@ def outcome(app: Flask, people: tuple[Person, Person, Person], statuses: list[in
     session_id = decode(people[0].refresh).session_id
     kept = [
         (row.counter, row.used_counter, row.void_answers)
-        for row in rows(app, refresh_tokens)
+        for row in stored(app, refresh_tokens)
         if row.session_id == session_id
     ]
     return statuses, kept

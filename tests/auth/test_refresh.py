@@ -17,7 +17,7 @@ from tests.conftest import (
     invalid_grant,
     joined,
     problem,
-    rows,
+    stored,
     watch,
     write,
 )
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 def row_of(app: Flask) -> Any:
-    (row,) = rows(app, refresh_tokens)
+    (row,) = stored(app, refresh_tokens)
     return row
 
 
@@ -89,7 +89,7 @@ def test_an_older_token_ends_the_session_even_within_the_window(app: Flask, anna
     anna.renew()
     anna.renew()
     invalid_grant(anna.refreshed(oldest))
-    assert not rows(app, refresh_tokens)
+    assert not stored(app, refresh_tokens)
 
 
 def test_a_counter_ahead_of_the_row_ends_the_session(app: Flask, anna: Person) -> None:
@@ -98,7 +98,7 @@ def test_a_counter_ahead_of_the_row_ends_the_session(app: Flask, anna: Person) -
     # A restored backup:
     write(app, refresh_tokens, counter=0, token_hash=old.token_hash, rotated_at=None)
     invalid_grant(anna.refreshed())
-    assert not rows(app, refresh_tokens)
+    assert not stored(app, refresh_tokens)
 
 
 def test_another_hash_in_the_row_ends_nothing(app: Flask, anna: Person) -> None:
@@ -134,7 +134,7 @@ def test_a_forged_token_changes_nothing(anna: Person, bertil: Person) -> None:
 def test_a_token_belongs_to_its_user(app: Flask, anna: Person, bertil: Person) -> None:
     for other in (bertil.user_id, 2**60):
         invalid_grant(anna.refreshed(userId=other))
-    assert [row.counter for row in rows(app, refresh_tokens)] == [0, 0]
+    assert [row.counter for row in stored(app, refresh_tokens)] == [0, 0]
     for own in (anna.user_id, 0, None):
         assert anna.keep(anna.refreshed(userId=own)).status_code == 200
 

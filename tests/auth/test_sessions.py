@@ -14,7 +14,7 @@ from tasks_api.auth.refresh_tokens import decode
 from tasks_api.clock import now
 from tasks_api.database.engine import execute
 from tasks_api.models import refresh_tokens, users
-from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, rows, write
+from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, write
 
 
 def test_logout_ends_both_tokens_at_once(anna: Person) -> None:
@@ -152,4 +152,4 @@ def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(
     phone.renew()
     assert len(phone.sessions()) == 1
     phone.log_in()
-    assert len(rows(app, refresh_tokens)) == 2
+    assert len(stored(app, refresh_tokens)) == 2

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from tasks_api.models import users
 from tests.auth.conftest import VECTORS
-from tests.conftest import MakeApp, Person, joined, problem, rows, write
+from tests.conftest import MakeApp, Person, joined, problem, stored, write
 from tests.live import PASSWORD
 
 
@@ -151,7 +151,9 @@ def test_users_of_the_original_log_in_and_get_a_stronger_hash(make_app: MakeApp)
     anna.password = vector["password"]
     for _ in range(2):
         assert anna.log_in().status_code == 200
-        assert rows(app, users)[0].password.startswith("pbkdf2-sha256$120000$")
+        assert stored(app, users)[0].password.startswith("pbkdf2-sha256$120000$")
     anna.client = make_app(PASSWORD_ITERATIONS="100000").test_client()
     assert anna.log_in().status_code == 200
-    assert len(rows(app, users)[0].password) == 44  # setting 100000 writes what the original reads
+    assert (
+        len(stored(app, users)[0].password) == 44
+    )  # setting 100000 writes what the original reads

@@ -40,9 +40,7 @@ def pem(folder: Path, key: Any) -> str:
 def test_another_service_verifies_a_token_with_the_published_key(
     make_app: MakeApp, tmp_path: Path, algorithm: str
 ) -> None:
-    anna = Person(make_app(JWT_PRIVATE_KEY_FILE=pem(tmp_path, KINDS[algorithm]())).test_client())
-    anna.sign_up()
-    anna.log_in()
+    anna = joined(make_app(JWT_PRIVATE_KEY_FILE=pem(tmp_path, KINDS[algorithm]())))
     assert anna.is_in()
     answer = anna.client.get("/.well-known/jwks.json")
     assert answer.headers["Cache-Control"] == "public, max-age=300"
@@ -64,15 +62,11 @@ def test_keys_change_in_three_steps_and_nobody_notices(make_app: MakeApp, tmp_pa
     old = {"JWT_SECRET_KEY": "o" * 32}
     key = ec.generate_private_key(ec.SECP256R1())
     private, public = pem(tmp_path, key), pem(tmp_path, key.public_key())
-    before = Person(make_app(**old).test_client())
-    before.sign_up()
-    before.log_in()
+    before = joined(make_app(**old))
     # Machines restart one after the other, so each must verify what its neighbour signs already.
     announced = make_app(**old, JWT_KEY_FILES_PREVIOUS=public).test_client()
-    after = make_app(
-        JWT_PRIVATE_KEY_FILE=private, JWT_SECRET_KEY_PREVIOUS=old["JWT_SECRET_KEY"]
-    ).test_client()
-    middle = replace(before, client=after)
+    after = {"JWT_PRIVATE_KEY_FILE": private, "JWT_SECRET_KEY_PREVIOUS": "o" * 32}
+    middle = replace(before, client=make_app(**after).test_client())
     assert middle.is_in()
     middle.log_in()
     assert middle.is_in()
@@ -102,13 +96,8 @@ def test_a_token_that_was_cut_off_is_not_called_forged(
 def test_the_key_decides_the_algorithm_and_not_the_token(make_app: MakeApp, tmp_path: Path) -> None:
     """The classic confusion: a token signed with the public key's text as if it were a secret."""
     key = rsa.generate_private_key(65537, 2048)
-    settings = {
-        "JWT_PRIVATE_KEY_FILE": pem(tmp_path, key),
-        "JWT_SECRET_KEY_PREVIOUS": "p" * 32,
-    }
-    anna = Person(make_app(**settings).test_client())
-    anna.sign_up()
-    anna.log_in()
+    settings = {"JWT_PRIVATE_KEY_FILE": pem(tmp_path, key), "JWT_SECRET_KEY_PREVIOUS": "p" * 32}
+    anna = joined(make_app(**settings))
     claims = jwt.decode(anna.access, options={"verify_signature": False})
     header = jwt.get_unverified_header(anna.access)
     public = Path(pem(tmp_path, key.public_key())).read_bytes()

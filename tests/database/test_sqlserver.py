@@ -13,10 +13,10 @@ from flask import Flask
 
 from tasks_api import create_app
 from tasks_api.config import ConfigError, Settings
-from tasks_api.config.database_url import Keywords, read_database_url
 from tasks_api.database import check, sqlserver
 from tests.conftest import Person, problem
 from tests.database.fake_pyodbc import Error, FakePyodbc
+from tests.databases import keywords_of
 
 SAME = "mssql+pyodbc://tasks:secret@db.example.com:1433/TasksDb"
 
@@ -32,14 +32,8 @@ def at(address: str) -> Settings:
     )
 
 
-def read(text: str) -> Keywords:
-    keywords = read_database_url(text)
-    assert isinstance(keywords, dict)
-    return keywords
-
-
 def test_the_address_in_the_originals_appsettings_is_understood() -> None:
-    keywords = read(
+    keywords = keywords_of(
         "Server=Home\\SQLEXPRESS;Database=TasksDb;Trusted_Connection=True;TrustServerCertificate=True;"
         "MultipleActiveResultSets=True;Driver=D"
     )
@@ -52,16 +46,16 @@ def test_the_address_in_the_originals_appsettings_is_understood() -> None:
 @pytest.mark.parametrize("password", ["a;b}}={", "'\"", " å@/:?#% "])
 def test_a_password_may_have_any_character(password: str) -> None:
     braced = password.replace("}", "}}")
-    keywords = read(f"Server=db;Database=TasksDb;UID=tasks;PWD={{{braced}}};Driver=D")
+    keywords = keywords_of(f"Server=db;Database=TasksDb;UID=tasks;PWD={{{braced}}};Driver=D")
     assert keywords["pwd"] == password
-    assert read(sqlserver.connection_string(keywords)).items() >= keywords.items()
+    assert keywords_of(sqlserver.connection_string(keywords)).items() >= keywords.items()
 
 
 @pytest.mark.parametrize(
     ("said", "encrypt"), [("", "yes"), ("?encrypt=false", "no"), ("?Encrypt=strict", "strict")]
 )
 def test_the_connection_is_encrypted_unless_told_otherwise(said: str, encrypt: str) -> None:
-    keywords = read(SAME + said) | {"driver": "D"}
+    keywords = keywords_of(SAME + said) | {"driver": "D"}
     assert f"encrypt={encrypt};" in sqlserver.connection_string(keywords)
 
 
@@ -100,7 +94,7 @@ def test_the_newest_driver_comes_first_that_is_installed_or_came_with_the_servic
 def test_a_driver_of_microsofts_that_is_not_here_is_replaced(
     server: FakePyodbc, named: str
 ) -> None:
-    keywords = read(SAME) | {"driver": named}
+    keywords = keywords_of(SAME) | {"driver": named}
     assert "driver={ODBC Driver 18 for SQL Server}" in sqlserver.connection_string(keywords)
 
 
@@ -170,7 +164,7 @@ def test_while_the_server_is_away_one_thread_tries_and_the_rest_are_told(
         return answer
 
     monkeypatch.setattr(sqlserver, "connect", connect)
-    connector = sqlserver.Connector(read(SAME))
+    connector = sqlserver.Connector(keywords_of(SAME))
     with pytest.raises(OSError, match="away"):
         connector()
     with ThreadPoolExecutor(1) as pool:
@@ -194,7 +188,7 @@ def db_command(app: Flask, name: str) -> tuple[int, str]:
 
 
 def test_a_connection_waits_for_nothing_for_ever(server: FakePyodbc) -> None:
-    sqlserver.connect(read(SAME))
+    sqlserver.connect(keywords_of(SAME))
     assert "encrypt=yes" in server.connected[0]
     assert server.pooling is False
     assert server.timeout == sqlserver.QUERY_SECONDS
