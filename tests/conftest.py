@@ -17,7 +17,7 @@ from tasks_api.auth.passwords import hasher_of
 from tasks_api.config import Settings
 from tasks_api.database.engine import db, execute, fetch_all
 from tests.databases import TABLES, databases
-from tests.live import FAST, PASSWORD, Live, bearer, serving
+from tests.live import FAST, PASSWORD, Live, bearer, serving, signup_of
 
 MakeApp = Callable[..., Flask]
 
@@ -83,13 +83,7 @@ class Person:
     user_id: int = 0
 
     def sign_up(self, **changes: Any) -> TestResponse:
-        body = {
-            "email": self.email,
-            "password": self.password,
-            "confirmPassword": self.password,
-            "firstName": "Anna",
-            "lastName": "Andersson",
-        }
+        body = signup_of(self.email, self.password)
         return self.client.post("/api/users/signup", json=body | changes)
 
     def log_in(self, *, cookie: bool = False, **options: Any) -> TestResponse:
@@ -104,8 +98,10 @@ class Person:
         )
 
     def renew(self) -> TestResponse:
-        """Refresh, and keep what comes."""
-        return self.keep(self.refreshed())
+        """Refresh, which works, and keep what comes."""
+        answer = self.keep(self.refreshed())
+        assert answer.status_code == 200, answer.text
+        return answer
 
     def keep(self, answer: TestResponse) -> TestResponse:
         if answer.status_code == 200 and answer.json:

@@ -128,10 +128,13 @@ def log_in(live: Live, email: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
+def signup_of(email: str, password: str = PASSWORD) -> dict[str, str]:
+    names = {"firstName": "Anna", "lastName": "Andersson"}
+    return {"email": email, "password": password, "confirmPassword": password} | names
+
+
 def sign_up(live: Live, email: str) -> requests.Response:
-    names = {"firstName": "Anna", "lastName": "A"}
-    body = {"email": email, "password": PASSWORD, "confirmPassword": PASSWORD} | names
-    return live.post("/api/users/signup", body)
+    return live.post("/api/users/signup", signup_of(email))
 
 
 def new_user(live: Live, email: str) -> dict[str, Any]:

@@ -56,15 +56,6 @@ def test_every_bit_counts() -> None:
         assert not keyring.made(tokens.decode(text), SALT)
 
 
-def test_an_older_key_verifies_and_the_newest_makes() -> None:
-    old, both = Keyring([KEY]), Keyring([b"n" * 32, KEY])
-    token = old.make(SESSION, 1, SALT)
-    assert both.made(token, SALT)
-    assert not old.made(both.make(SESSION, 1, SALT), SALT)
-    assert both.find(SESSION, 1, SALT, tokens.token_hash(token, SALT)) == token
-    assert both.find(SESSION, 1, SALT, "another hash") is None
-
-
 def test_the_database_alone_and_the_key_alone_make_nothing() -> None:
     token = Keyring([KEY]).make(SESSION, 1, SALT)
     assert not Keyring([b"x" * 32]).made(token, SALT)

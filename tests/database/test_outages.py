@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 import requests
-from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from tasks_api.database import sqlserver
-from tasks_api.database.engine import POOL_SECONDS, db
-from tests.conftest import MakeApp, Person
+from tasks_api.database.engine import POOL_SECONDS
+from tests.conftest import MakeApp, Person, joined, watch
 from tests.database.relay import Relay
 from tests.databases import databases, needs_server
 from tests.live import PASSWORD, Live, serving, sign_up, wait_for
@@ -44,10 +43,7 @@ def through(relay: Relay, instance: Path) -> dict[str, Any]:
 @pytest.fixture
 def anna(make_app: MakeApp, relay: Relay) -> Person:
     make_app()  # upgrades the database
-    anna = Person(make_app(**through(relay, databases.shared)).test_client())
-    assert anna.sign_up().status_code == 201
-    assert anna.log_in().status_code == 200
-    return anna
+    return joined(make_app(**through(relay, databases.shared)))
 
 
 def test_dead_connections_in_the_pool_cost_no_request(anna: Person, relay: Relay) -> None:
@@ -68,17 +64,14 @@ def test_a_line_that_breaks_in_a_login_costs_no_place_in_the_pool(
     anna: Person, relay: Relay, start: str
 ) -> None:
     app = anna.client.application
-    with app.app_context():
-        engine = db.engine
-
     armed: list[str] = []
 
-    def cut(_connection: Any, _cursor: Any, statement: str, *_args: Any) -> None:
+    def cut(statement: str) -> None:
         if armed and statement.startswith(armed[0]):
             armed.clear()
             relay.break_connections()
 
-    event.listen(engine, "before_cursor_execute", cut)
+    watch(app, cut)
     for _ in range(app.extensions["settings"].threads + 1):
         armed.append(start)
         assert anna.log_in().status_code == (503 if start == "COMMIT" else 200)

