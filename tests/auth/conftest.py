@@ -1,9 +1,27 @@
-"""Rows of [User] as the .NET original writes them."""
+"""Rows of [User] as the .NET original writes them; access tokens as a test wants them."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import jwt
+
+from tasks_api.config.keys import secret_key
+from tests.conftest import Person
+
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "password-vectors.json").read_text()
 )["vectors"]
+
+KEY = "k" * 64  # long enough for HS512
+KID = secret_key(KEY.encode()).kid
+
+
+def claims_of(person: Person) -> dict[str, Any]:
+    return jwt.decode(person.access, KEY, ["HS256"], audience="tasks-api")
+
+
+def signed(
+    claims: dict[str, Any], key: str = KEY, algorithm: str | None = "HS256", kid: str = KID
+) -> str:
+    return jwt.encode(claims, key, algorithm, headers={"kid": kid})

@@ -7,11 +7,8 @@ import jwt
 import pytest
 from flask import Flask
 
-from tasks_api.config.keys import secret_key
+from tests.auth.conftest import KEY, claims_of, signed
 from tests.conftest import MakeApp, Person, joined, problem
-
-KEY = "k" * 64  # long enough for HS512
-KID = secret_key(KEY.encode()).kid
 
 
 @pytest.fixture
@@ -19,12 +16,8 @@ def app(make_app: MakeApp) -> Flask:
     return make_app(JWT_SECRET_KEY=KEY)
 
 
-def claims(person: Person) -> dict[str, Any]:
-    return jwt.decode(person.access, KEY, ["HS256"], audience="tasks-api")
-
-
 def test_its_claims_are_the_designs(anna: Person) -> None:
-    found = claims(anna)
+    found = claims_of(anna)
     names = {"iss", "aud", "sub", "sid", "ctr", "jti", "iat", "nbf", "exp", "type", "fresh"}
     assert found.keys() == names
     known = {"iss": "tasks-api", "aud": "tasks-api", "sub": "1", "type": "access"}
@@ -66,12 +59,6 @@ def test_no_token_is_a01(anna: Person, header: str) -> None:
     problem(anna.client.get("/api/users/info", headers={"Authorization": header}), 401, "A01")
 
 
-def signed(
-    payload: dict[str, Any], key: str = KEY, algorithm: str | None = "HS256", kid: str = KID
-) -> str:
-    return jwt.encode(payload, key, algorithm, headers={"kid": kid})
-
-
 WRONG_CLAIMS: list[dict[str, Any]] = [
     {"type": "refresh"},
     {"iss": "somebody"},
@@ -86,8 +73,8 @@ WRONG_CLAIMS: list[dict[str, Any]] = [
 
 
 def test_every_wrong_kind_of_token_is_a03(anna: Person) -> None:
-    good = claims(anna)
-    untyped = claims(anna)
+    good = claims_of(anna)
+    untyped = claims_of(anna)
     del untyped["type"]
     wrong = [
         *(signed(good | change) for change in WRONG_CLAIMS),
@@ -114,15 +101,15 @@ def test_only_what_is_whole_and_names_a_key_of_ours_is_called_forged(
     anna = joined(make_app(JWT_SECRET_KEY=KEY))
     good = anna.access
     header, _, signature = good.split(".")
-    other = signed(claims(anna) | {"sub": "2"}).split(".")[1]
+    other = signed(claims_of(anna) | {"sub": "2"}).split(".")[1]
     refused = [
         "null",
         f"{good}, {good}",
         *(good[:length] for length in (-1, -43, -44)),
-        signed(claims(anna), kid="somebody's"),
-        signed(claims(anna) | {"nbf": time.time() + 7}),
+        signed(claims_of(anna), kid="somebody's"),
+        signed(claims_of(anna) | {"nbf": time.time() + 7}),
     ]
-    forged = [signed(claims(anna), "x" * 40), f"{header}.{other}.{signature}"]
+    forged = [signed(claims_of(anna), "x" * 40), f"{header}.{other}.{signature}"]
     for tokens, event in ((refused, "access_token_refused"), (forged, "access_token_forged")):
         for anna.access in tokens:
             capsys.readouterr()
@@ -143,5 +130,5 @@ def test_only_what_is_whole_and_names_a_key_of_ours_is_called_forged(
 def test_a_session_that_is_not_there_is_a04(
     anna: Person, bertil: Person, change: dict[str, str]
 ) -> None:
-    anna.access = signed(claims(anna) | change)
+    anna.access = signed(claims_of(anna) | change)
     assert not anna.is_in()

@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import jwt
 import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from tasks_api.auth.refresh_tokens import Keyring, decode, token_hash
-from tasks_api.config.keys import secret_key
 from tasks_api.models import refresh_tokens
+from tests.auth.conftest import KEY, claims_of, signed
 from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, watch, write
 
 MONTH = 30 * 24 * 3600
-KEY = "k" * 40
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -23,11 +22,6 @@ pytestmark = pytest.mark.usefixtures("clock")
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
     return make_app(REFRESH_TOKEN_DAYS="60", JWT_SECRET_KEY=KEY, REFRESH_TOKEN_KEY=KEY)
-
-
-def copy(person: Person) -> Person:
-    """Somebody who holds the same tokens, in a store of their own."""
-    return Person(person.client, access=person.access, refresh=person.refresh)
 
 
 def row_of(app: Flask) -> Any:
@@ -73,7 +67,7 @@ def test_a_repeat_in_time_gets_the_answer_that_was_given_again(anna: Person, clo
 def test_whoever_acts_with_a_void_answer_ends_the_session(
     anna: Person, clock: Any, act: Callable[[Person], Any], rotations: int
 ) -> None:
-    thief = copy(anna)
+    thief = replace(anna)
     thief.renew()  # and lies low
     clock.shift(60)
     anna.renew()
@@ -99,19 +93,18 @@ def test_a_window_of_zero_gives_no_second_answer_of_either_kind(
 
 def with_counter(person: Person, counter: int | None) -> Person:
     """The same person, with an access token that names another answer, or none."""
-    claims = jwt.decode(person.access, KEY, ["HS256"], audience="tasks-api")
+    claims = claims_of(person)
     del claims["ctr"]
     if counter is not None:
         claims["ctr"] = counter
-    access = jwt.encode(claims, KEY, "HS256", {"kid": secret_key(KEY.encode()).kid})
-    return Person(person.client, access=access, refresh=person.refresh)
+    return replace(person, access=signed(claims))
 
 
 @pytest.mark.parametrize("counter", [0, None])
 def test_older_access_tokens_and_those_without_the_claim_are_let_in_and_count_as_nothing(
     app: Flask, anna: Person, clock: Any, counter: int | None
 ) -> None:
-    parent, older = copy(anna), with_counter(anna, counter)
+    parent, older = replace(anna), with_counter(anna, counter)
     anna.renew()
     assert older.is_in()
     assert row_of(app).used_counter == 0
@@ -182,7 +175,7 @@ def test_events_say_which_kind(
     make_app: MakeApp, capsys: pytest.CaptureFixture[str], clock: Any
 ) -> None:
     anna = joined(make_app())
-    thief = copy(anna)
+    thief = replace(anna)
     thief.renew()
     clock.shift(3)
     anna.refreshed()
@@ -211,7 +204,7 @@ ACTS: dict[str, Act] = {
 def three_holders(app: Flask, email: str, clock: Any) -> tuple[Person, Person, Person]:
     """Of the current answer, unused; of its parent; and of the one that was presumed lost."""
     parent = joined(app, email)
-    void, current = copy(parent), copy(parent)
+    void, current = replace(parent), replace(parent)
     void.renew()
     clock.shift(60)
     current.renew()

@@ -113,7 +113,7 @@ def test_a_storage_that_is_back_is_asked_by_everybody(storage_clock: SimpleNames
 
 
 def test_an_option_that_redis_does_not_know_stops_the_start(tmp_path: Path) -> None:
-    for way in ("cache:99999", "127.0.0.1:1?hidden=1", "127.0.0.1:1?retry=hidden"):
+    for way in ("cache:99999", "127.0.0.1:1?hidden=1"):
         uri = f"redis://:hidden@{way}"
         settings = Settings.load({"TASKS_RATELIMIT_STORAGE_URI": uri}, tmp_path)
         with pytest.raises(ConfigError, match=r"\ATASKS_RATELIMIT_STORAGE_URI .*\Z") as refusal:
