@@ -1,7 +1,5 @@
 """Which answers are void, and who the parent is: the rule without a database."""
 
-from types import SimpleNamespace
-
 from tasks_api.auth.answers import REMEMBERED, Answers
 
 ALL = 2**REMEMBERED - 1
@@ -30,25 +28,7 @@ def test_void_answers_are_remembered_over_rotations() -> None:
     assert not answers.rotated().is_void(1)  # by now its access token has run out
 
 
-def test_the_current_answer_and_those_ahead_are_not_void() -> None:
-    answers = Answers(3, 0, ALL)
-    assert not answers.is_void(3)
-    assert not answers.is_void(4)
-
-
 def test_a_void_token_never_passes_for_the_parent() -> None:
     assert Answers(70, 0, ALL).answered_again() is None
     assert Answers(70, 0, ALL >> 1).answered_again() == Answers(71, 0, ALL)
     assert Answers(70, 0, ALL).rotated() == Answers(71, 0, ALL - 1)
-
-
-def test_an_answer_is_unused_until_its_counter_was_let_in() -> None:
-    assert Answers(3, 2, 0).is_unused
-    assert not Answers(3, 3, 0).is_unused
-
-
-def test_where_an_older_process_has_rotated_void_answers_count_for_nothing() -> None:
-    row = SimpleNamespace(counter=4, used_counter=1, void_answers=1, void_counter=3)
-    assert Answers.of(row) == Answers(4, 1, 0)
-    row.void_counter = 4
-    assert Answers.of(row) == Answers(4, 1, 1)

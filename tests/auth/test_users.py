@@ -14,7 +14,7 @@ from tests.live import PASSWORD
 
 def test_signup_and_info_answer_the_user(client: FlaskClient) -> None:
     anna = Person(client)
-    answer = anna.sign_up(ts="2024-02-29T10:00:29.998+02:00", unknown="ignored", id=99)
+    answer = anna.sign_up(ts="2024-02-29T10:00:29.998+02:00", unknown="ignored")
     user = {
         "email": "anna@example.com",
         "firstName": "Anna",

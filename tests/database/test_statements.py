@@ -1,7 +1,6 @@
 """Statements that a connection keeps prepared: which, how many, and what is never kept."""
 
-from collections.abc import Iterator
-from types import SimpleNamespace
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,45 +8,53 @@ import pytest
 from tasks_api.database.statements import MOST, KeptCursor, keep
 
 
+class Cursor:
+    """The driver's; each statement has two results."""
+
+    def __init__(self) -> None:
+        self.executed: list[str] = []
+        self.sizes: object = None
+        self.results = 1
+        self.failure: Exception | None = None
+        self.is_closed = False
+
+    def setinputsizes(self, sizes: object) -> None:
+        self.sizes = sizes
+
+    def execute(self, sql: str, *_parameters: object) -> None:
+        self.executed.append(sql)
+        self.results = 2
+        if "WRONG" in sql:
+            raise OSError("refused")
+
+    def nextset(self) -> bool:
+        if self.failure:
+            raise self.failure
+        self.results -= 1
+        return bool(self.results)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
 class Driver:
     """A connection, and all cursors that it ever gave."""
 
     def __init__(self) -> None:
         self.info: dict[str, Any] = {}
-        self.cursors: list[Any] = []
+        self.cursors: list[Cursor] = []
         keep(self)  # type: ignore[arg-type]
 
-    def cursor(self) -> Any:
-        cursor = SimpleNamespace(executed=[], sizes=None, results=1, is_closed=False)
-        cursor.failure = None
-        cursor.setinputsizes = lambda sizes: setattr(cursor, "sizes", sizes)
-
-        def execute(sql: str, *_parameters: Any) -> None:
-            cursor.executed.append(sql)
-            cursor.results = 2
-            if "WRONG" in sql:
-                raise OSError("refused")
-
-        def nextset() -> bool:
-            if cursor.failure:
-                raise cursor.failure
-            cursor.results -= 1
-            return bool(cursor.results)
-
-        cursor.execute, cursor.nextset = execute, nextset
-        cursor.close = lambda: setattr(cursor, "is_closed", True)
-        self.cursors.append(cursor)
-        return cursor
+    def cursor(self) -> Cursor:
+        self.cursors.append(Cursor())
+        return self.cursors[-1]
 
     def run(self, sql: str) -> None:
-        cursor = KeptCursor(self)
-        try:
+        with closing(KeptCursor(self)) as cursor:
             cursor.execute(sql)
-        finally:
-            cursor.close()
 
-    def open_cursors(self) -> Iterator[list[str]]:
-        return (cursor.executed for cursor in self.cursors if not cursor.is_closed)
+    def open_cursors(self) -> list[list[str]]:
+        return [cursor.executed for cursor in self.cursors if not cursor.is_closed]
 
 
 @pytest.fixture
@@ -60,8 +67,9 @@ def test_a_text_has_a_cursor_of_its_own_and_keeps_its_very_object(driver: Driver
     for text in texts:
         driver.run(text)
     one, two = driver.open_cursors()
-    assert (one, two) == (["SELECT 1"] * 2, ["SELECT 2"])
+    assert one == ["SELECT 1"] * 2
     assert one[1] is texts[0]
+    assert two == ["SELECT 2"]
 
 
 def test_parameters_have_their_types_each_time(driver: Driver) -> None:
@@ -101,6 +109,6 @@ def test_a_cursor_that_failed_is_not_kept(driver: Driver) -> None:
     late.execute("SELECT 1")
     driver.cursors[-1].failure = OSError("the line broke")
     late.close()
-    assert not list(driver.open_cursors())
+    assert not driver.open_cursors()
     driver.run("SELECT 1")
     assert len(driver.cursors) == 3

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import jwt
 import pytest
@@ -23,9 +24,9 @@ from tests.live import PASSWORD, Live, at_once, bearer, new_user
 
 
 @pytest.fixture
-def client(live: Live, tmp_path: Path, request: pytest.FixtureRequest) -> Client:
+def client(live: Live, tmp_path: Path) -> Client:
     """Somebody who is logged in, and whose access token has run out."""
-    email = f"{abs(hash(request.node.name))}@example.com"
+    email = f"{uuid4()}@example.com"
     new_user(live, email)
     client = Client(live.url, tmp_path / "tokens.json")
     client.log_in(email, PASSWORD)

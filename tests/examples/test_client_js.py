@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 
 from tasks_api.config import ROOT
 from tests.live import PASSWORD, Live, new_user, output_of, serving, wait_for
@@ -52,36 +51,31 @@ def test_it_keeps_its_promises_in_node(live: Live) -> None:
 def test_tabs_take_turns_and_sign_out_together(live: Live, origin: str, tmp_path: Path) -> None:
     new_user(live, "anna@example.com")
     with chromium(tmp_path / "profile") as driver:
-        play_with_two_tabs(driver, live, origin)
 
+        def run(script: str) -> object:
+            """What a promise of the page's comes to."""
+            return driver.execute_async_script(
+                f"const done = arguments[0]; (async () => {{ {script} }})().then(done, error => done(String(error)))"
+            )
 
-def play_with_two_tabs(driver: webdriver.Chrome, live: Live, origin: str) -> None:
-    def run(script: str) -> object:
-        """What a promise of the page's comes to."""
-        return driver.execute_async_script(
-            f"const done = arguments[0]; (async () => {{ {script} }})().then(done, error => done(String(error)))"
-        )
-
-    tabs = []
-    for _ in range(2):
-        driver.switch_to.new_window("tab")
-        driver.get(f"{origin}/client.js")
-        tabs.append(driver.current_window_handle)
-        run(
-            f"const {{ Tasks }} = await import('{origin}/client.js');"
-            f"window.tasks = new Tasks('{live.url}', {{ onSignedOut: () => {{ window.told = true; }} }});"
-        )
-    driver.switch_to.window(tabs[0])
-    run(f"await tasks.logIn('anna@example.com', '{PASSWORD}')")
-    assert run("return document.cookie") == ""
-    many = (
-        "return Promise.all([1, 2, 3].map(n => tasks.call('POST', '/api/tasks', { name: `${n}` })))"
-    )
-    for tab in (*reversed(tabs), *tabs):
-        driver.switch_to.window(tab)
-        added = run(f"await new Promise(go => setTimeout(go, 2100)); {many}")
-        assert isinstance(added, list), added
-    run("await tasks.logOut()")
-    driver.switch_to.window(tabs[0])
-    wait_for(lambda: driver.execute_script("return window.told === true"))
-    assert "no session any more" in str(run("return tasks.call('GET', '/api/tasks')"))
+        tabs = []
+        for _ in range(2):
+            driver.switch_to.new_window("tab")
+            driver.get(f"{origin}/client.js")
+            tabs.append(driver.current_window_handle)
+            run(
+                f"const {{ Tasks }} = await import('{origin}/client.js');"
+                f"window.tasks = new Tasks('{live.url}', {{ onSignedOut: () => {{ window.told = true; }} }});"
+            )
+        driver.switch_to.window(tabs[0])
+        run(f"await tasks.logIn('anna@example.com', '{PASSWORD}')")
+        assert run("return document.cookie") == ""
+        many = "return Promise.all([1, 2, 3].map(n => tasks.call('POST', '/api/tasks', { name: `${n}` })))"
+        for tab in (*reversed(tabs), *tabs):
+            driver.switch_to.window(tab)
+            added = run(f"await new Promise(go => setTimeout(go, 2100)); {many}")
+            assert isinstance(added, list), added
+        run("await tasks.logOut()")
+        driver.switch_to.window(tabs[0])
+        wait_for(lambda: driver.execute_script("return window.told === true"))
+        assert "no session any more" in str(run("return tasks.call('GET', '/api/tasks')"))

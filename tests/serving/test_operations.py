@@ -85,7 +85,7 @@ def test_a_database_that_cannot_be_written_is_503_for_writes_alone(
 
 @embedded_only
 def test_writers_do_not_queue_up_behind_a_locked_database(
-    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_app: MakeApp
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 1)
     anna = joined(make_app())

@@ -86,6 +86,10 @@ class Browser:
         self.sees("Hello Anna")
         self.sees("this one", "devices")
 
+    def refresh(self, counter: int) -> None:
+        self.press("Refresh")
+        self.sees(f"The counter is {counter}.")
+
     def lose_an_answer(self) -> None:
         """And let the retry window go by."""
         self.press("Refresh and lose the answer")

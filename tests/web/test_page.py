@@ -34,20 +34,17 @@ def test_tokens_are_shown_decoded_and_the_counter_moves(browser: Browser) -> Non
     assert browser["parts"].text.split()[1] in claims  # the session
     assert 0 <= int(browser["left"].text) <= 4
     browser.sees("0", "left")
-    browser.press("Refresh")
-    browser.sees("The counter is 1.")
+    browser.refresh(1)
     assert browser["counter"].text == "1"
     assert int(browser["left"].text) > 0
 
 
 def test_an_answer_is_told_again_and_a_replay_ends_the_session(browser: Browser) -> None:
     browser.sign_in()
-    browser.press("Refresh")
-    browser.sees("The counter is 1.")
+    browser.refresh(1)
     browser.press("Send the refresh token with counter 0 again")
     browser.sees("The same answer came again: counter 1.")
-    browser.press("Refresh")
-    browser.sees("The counter is 2.")
+    browser.refresh(2)
     browser.press("Send the refresh token with counter 0 again")
     browser.sees("Signed out. You came with counter 0, which was spent before")
     assert browser["signed-out"].is_displayed()
@@ -57,8 +54,7 @@ def test_an_answer_is_told_again_and_a_replay_ends_the_session(browser: Browser)
 def test_it_shows_whether_the_pair_was_used_and_uses_none_by_itself(browser: Browser) -> None:
     browser.sign_in()
     assert browser["fate"].text == "used"  # the lists were asked for
-    browser.press("Refresh")
-    browser.sees("The counter is 1.")
+    browser.refresh(1)
     assert browser["fate"].text == "unused"
     browser.press("Use the access token")
     browser.sees("You were let in: counter 1 is used.")
@@ -114,8 +110,7 @@ def test_what_is_said_stays_in_sight(browser: Browser) -> None:
 
 def test_a_thief_with_a_copy_is_let_in_like_its_owner(later: Browser) -> None:
     later.sign_in()
-    later.press("Refresh")
-    later.sees("The counter is 1.")
+    later.refresh(1)
     later.press("Steal a copy")
     later.sees("Nobody can see that yet.")
     later.press("Use as the thief")
