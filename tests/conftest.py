@@ -189,6 +189,13 @@ def invalid_grant(answer: TestResponse) -> None:
     problem(answer, 400, "invalid_grant")
 
 
+def said(app: Flask, *words: str, fails: bool = False, types: str | None = None) -> str:
+    """What an operator's command says, to whom ``types`` is answered."""
+    result = app.test_cli_runner().invoke(args=words, input=types)
+    assert (result.exit_code != 0) is fails, result.output
+    return str(result.output)
+
+
 def stored(app: Flask, table: Table) -> list[Any]:
     with app.app_context():
         return list(fetch_all(select(table)))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import time_machine
@@ -15,7 +16,7 @@ from tasks_api.auth.refresh_tokens import decode
 from tasks_api.database.engine import db
 from tasks_api.models import refresh_tokens, tasks
 from tasks_api.models import users as users_table
-from tests.conftest import MakeApp, Person, problem
+from tests.conftest import MakeApp, Person, problem, said
 from tests.databases import embedded_only
 from tests.live import code_block
 
@@ -24,12 +25,7 @@ Command = Callable[..., str]
 
 @pytest.fixture
 def command(app: Flask) -> Command:
-    def run(*arguments: str, fails: bool = False, types: str | None = None) -> str:
-        result = app.test_cli_runner().invoke(args=list(arguments), input=types)
-        assert (result.exit_code != 0) is fails, result.output
-        return result.output
-
-    return run
+    return partial(said, app)
 
 
 def cells(output: str) -> list[list[str]]:
@@ -64,15 +60,14 @@ def test_a_database_that_does_not_answer_is_one_line(
     with app.app_context():
         db.engine.dispose()
     app.extensions["settings"].database_file.write_bytes(b"no database" * 1000)
-    said = command(*words, fails=True).splitlines()
-    assert said[-1].startswith("Error: the database /")
-    assert said[-1].endswith("tasks.db does not answer: file is not a database")
+    *_, last = command(*words, fails=True).splitlines()
+    assert last.startswith("Error: the database /")
+    assert last.endswith("tasks.db does not answer: file is not a database")
 
 
 def test_a_database_without_tables_is_told_what_it_lacks(make_app: MakeApp) -> None:
-    runner = make_app(UPGRADE_ON_START="false").test_cli_runner()
-    said = runner.invoke(args=["users", "list"]).output
-    assert "the schema is not current: run" in said
+    app = make_app(UPGRADE_ON_START="false")
+    assert "the schema is not current: run" in said(app, "users", "list", fails=True)
 
 
 def test_names_cannot_write_to_the_terminal(client: FlaskClient, command: Command) -> None:
@@ -121,9 +116,9 @@ def test_all_that_is_stored_about_a_user_is_exported_but_hashes_and_salts(
 ) -> None:
     for somebody in (anna, bertil):
         somebody.add_task("x\x9b31m")
-    said = command("users", "export", "ANNA@example.com")
-    assert said.isascii()  # names cannot write to the terminal
-    told = json.loads(said)
+    exported = command("users", "export", "ANNA@example.com")
+    assert exported.isascii()  # names cannot write to the terminal
+    told = json.loads(exported)
     secrets = {"Password", "PasswordSalt", "TokenHash", "TokenSalt"}
     for table in (users_table, tasks, refresh_tokens):
         (row,) = told.pop(table.name)
@@ -154,8 +149,8 @@ def test_a_user_is_deleted_by_whoever_says_yes(
     ],
 )
 def test_an_unknown_user_gets_a_sentence(command: Command, words: tuple[str, ...]) -> None:
-    said = command(*words, "nobody@example.com", fails=True)
-    assert said == "Error: there is no user nobody@example.com\n"
+    refusal = command(*words, "nobody@example.com", fails=True)
+    assert refusal == "Error: there is no user nobody@example.com\n"
     assert "no text" in command(*words, "\udcff@example.com", fails=True)
 
 

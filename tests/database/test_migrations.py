@@ -15,7 +15,7 @@ from tasks_api.database import migrations
 from tasks_api.database.commands import DEMO_EMAIL, DEMO_PASSWORD
 from tasks_api.database.engine import db, execute
 from tasks_api.database.migrations import MigrationError, pending, run, scripts, seed, upgrade
-from tests.conftest import MakeApp, Person
+from tests.conftest import MakeApp, Person, said
 from tests.databases import embedded_only
 from tests.live import at_once, flask, output_of
 
@@ -130,14 +130,8 @@ def test_seeding_needs_an_empty_database(app: Flask) -> None:
 def test_processes_that_upgrade_together_apply_each_script_once(tmp_path: Path) -> None:
     done = at_once(4, lambda: flask(tmp_path, "db", "upgrade"))
     assert [code for code, _ in done] == [0] * 4
-    applied = "".join(said for _, said in done)
+    applied = "".join(output for _, output in done)
     assert applied.count("Applied 001") == applied.count("Applied 002") == 1
-
-
-def said(app: Flask, *words: str, fails: bool = False) -> str:
-    result = app.test_cli_runner().invoke(args=words)
-    assert (result.exit_code != 0) is fails, result.output
-    return str(result.output)
 
 
 @embedded_only

@@ -14,7 +14,7 @@ from flask import Flask
 from tasks_api import create_app
 from tasks_api.config import ConfigError, Settings
 from tasks_api.database import check, sqlserver
-from tests.conftest import Person, problem
+from tests.conftest import Person, problem, said
 from tests.database.fake_pyodbc import Error, FakePyodbc
 from tests.databases import keywords_of
 
@@ -52,10 +52,10 @@ def test_a_password_may_have_any_character(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "encrypt"), [("", "yes"), ("?encrypt=false", "no"), ("?Encrypt=strict", "strict")]
+    ("query", "encrypt"), [("", "yes"), ("?encrypt=false", "no"), ("?Encrypt=strict", "strict")]
 )
-def test_the_connection_is_encrypted_unless_told_otherwise(said: str, encrypt: str) -> None:
-    keywords = keywords_of(SAME + said) | {"driver": "D"}
+def test_the_connection_is_encrypted_unless_told_otherwise(query: str, encrypt: str) -> None:
+    keywords = keywords_of(SAME + query) | {"driver": "D"}
     assert f"encrypt={encrypt};" in sqlserver.connection_string(keywords)
 
 
@@ -182,11 +182,6 @@ def app(server: FakePyodbc) -> Flask:
     return create_app(at(SAME))
 
 
-def db_command(app: Flask, name: str) -> tuple[int, str]:
-    result = app.test_cli_runner().invoke(args=["db", name])
-    return result.exit_code, result.output
-
-
 def test_a_connection_waits_for_nothing_for_ever(server: FakePyodbc) -> None:
     sqlserver.connect(keywords_of(SAME))
     assert "encrypt=yes" in server.connected[0]
@@ -199,30 +194,27 @@ def test_a_connection_waits_for_nothing_for_ever(server: FakePyodbc) -> None:
 
 
 def test_check_says_how_the_server_is(app: Flask, server: FakePyodbc) -> None:
-    code, said = db_command(app, "check")
-    assert code == 0
-    assert "db.example.com,1433, SQL Server 16.0.4195.2, Developer" in said
-    assert "TasksDb as tasks, read-committed snapshot on" in said
-    assert "on, the server's certificate is checked" in said
-    assert "secret" not in said
+    report = said(app, "db", "check")
+    assert "db.example.com,1433, SQL Server 16.0.4195.2, Developer" in report
+    assert "TasksDb as tasks, read-committed snapshot on" in report
+    assert "on, the server's certificate is checked" in report
+    assert "secret" not in report
     server.answers["HAS_PERMS_BY_NAME"] = [("DELETE on Task",)]
-    code, said = db_command(app, "check")
-    assert code == 1
-    assert "DELETE on Task" in said
+    report = said(app, "db", "check", fails=True)
+    assert "DELETE on Task" in report
     server.answers |= {"HAS_PERMS_BY_NAME": [], "sys.triggers": [("AuditTask",)]}
     server.answers["ProductVersion') AS nvarchar"] = [("13", "Web", "TasksDb", "tasks", 0)]
-    code, said = db_command(app, "check")
-    assert code == 1
-    assert "drop or disable AuditTask" in said
-    assert "read-committed snapshot off: readers wait for writers" in said
+    report = said(app, "db", "check", fails=True)
+    assert "drop or disable AuditTask" in report
+    assert "read-committed snapshot off: readers wait for writers" in report
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "protection"),
     [("?encrypt=no", "off, unless the server"), ("?TrustServerCertificate=true", "is not checked")],
 )
-def test_check_says_what_protects_the_line(server: FakePyodbc, query: str, said: str) -> None:
-    assert said in db_command(create_app(at(SAME + query)), "check")[1]
+def test_check_says_what_protects_the_line(server: FakePyodbc, query: str, protection: str) -> None:
+    assert protection in said(create_app(at(SAME + query)), "db", "check")
 
 
 def test_the_service_starts_without_its_server_and_is_not_ready(
@@ -233,10 +225,9 @@ def test_the_service_starts_without_its_server_and_is_not_ready(
     problem(client.get("/health/ready"), 503, "unavailable")
     assert client.get("/health/live").status_code == 200
     for command in ("check", "create", "upgrade", "seed"):
-        code, said = db_command(app, command)
-        assert code == 1
-        assert said.startswith("Error: no SQL Server answers at db.example.com,1433")
-        assert "secret" not in said
+        refusal = said(app, "db", command, fails=True)
+        assert refusal.startswith("Error: no SQL Server answers at db.example.com,1433")
+        assert "secret" not in refusal
     del server.failures[""]
     assert client.get("/health/ready").status_code == 200
 
@@ -244,23 +235,23 @@ def test_the_service_starts_without_its_server_and_is_not_ready(
 def test_create_makes_a_database_of_any_name(server: FakePyodbc) -> None:
     server.failures["ALTER DATABASE"] = failure("Not here", 5069)
     app = create_app(at(SAME.replace("TasksDb", "It's%20[my]")))
-    assert db_command(app, "create") == (
-        0,
+    assert said(app, "db", "create") == (
         "The database It's [my] is there.\n"
-        "Read-committed snapshot could not be switched on; 'db check' says whether it is: Not here\n",
+        "Read-committed snapshot could not be switched on; 'db check' says whether it is: Not here\n"
     )
     assert "database=master" in server.connected[0]
     batch = next(sql for sql in server.executed if "CREATE DATABASE" in sql)
     assert "DB_ID(N'It''s [my]') IS NULL" in batch
     assert "CREATE DATABASE [It's [my]]];" in batch
     server.failures["CREATE DATABASE"] = failure("permission denied", 262)
-    assert db_command(app, "create") == (1, "Error: permission denied\n")
+    assert said(app, "db", "create", fails=True) == "Error: permission denied\n"
 
 
 def test_an_error_in_a_later_result_is_seen(app: Flask, server: FakePyodbc) -> None:
     server.answers["FROM SchemaVersion"] = [(1,)]
     server.late_failures["UX_User_Email"] = failure("No space", 1105)
-    assert db_command(app, "upgrade") == (1, "Error: 002_sessions.sql: No space\n")
+    refusal = said(app, "db", "upgrade", fails=True)
+    assert refusal == "Error: 002_sessions.sql: No space\n"
 
 
 def test_text_is_sent_with_the_length_of_its_column(app: Flask, server: FakePyodbc) -> None:
