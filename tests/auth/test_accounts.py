@@ -90,11 +90,8 @@ def test_an_email_that_is_taken_is_s02_in_any_case(anna: Person, bertil: Person)
         ("firstName", None),
         ("firstName", " \u3000"),
         ("lastName", "x" * 256),
-        ("lastName", 1),
         ("email", "no address"),
         ("email", '"\x1b[31m"@example.com'),
-        ("email", None),
-        ("currentPassword", None),
         ("currentPassword", "x" * 257),
     ],
 )

@@ -138,8 +138,8 @@ def test_it_opens_nothing_else(anna: Browser) -> None:
 def test_one_that_is_of_no_more_use_is_cleared(anna: Browser, clock: Any) -> None:
     anna.sign_in()
     used = anna.refresh
-    forged = used[:-5] + ("AAAA" if used[-5:-1] != "AAAA" else "BBBB") + used[-1]
-    for text in ("x", "x" * 7000, forged):
+    forged = decode(used)._replace(mac=bytes(32))
+    for text in ("x", "x" * 7000, str(forged)):
         answer = anna.ask(REFRESH, text)
         invalid_grant(answer)
         assert is_cleared(answer)

@@ -1,7 +1,6 @@
 """An account that is deleted is gone, whole, and at once."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -39,9 +38,8 @@ def test_a_deleted_account_is_gone_with_all_that_was_its_own(
     assert anna.tasks() == []
 
 
-@pytest.mark.parametrize("password", [None, "", 1, "x" * 257])
-def test_a_deletion_without_a_password_is_s01(anna: Person, password: Any) -> None:
-    body = problem(anna.delete_account(password), 400, "S01")
+def test_a_deletion_without_a_password_is_s01(anna: Person) -> None:
+    body = problem(anna.delete_account(None), 400, "S01")
     assert list(body["errors"]) == ["currentPassword"]
     assert anna.is_in()
 

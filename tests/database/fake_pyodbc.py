@@ -9,6 +9,14 @@ class Error(Exception):
     """As every exception of pyodbc: SQLSTATE and text."""
 
 
+MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server]"
+
+
+def failure(text: str, number: int, state: str = "42000") -> Error:
+    """An error of the server's own."""
+    return Error(state, f"[{state}] {MICROSOFT}[SQL Server]{text} ({number}) (SQLExecDirectW)")
+
+
 class FakePyodbc:
     """The module, its only connection and the server behind it."""
 

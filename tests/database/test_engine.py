@@ -11,15 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from tasks_api.database import sqlserver
 from tasks_api.database.engine import PAUSES, fetch_one
 from tests.conftest import Person, problem, watch
+from tests.database.fake_pyodbc import MICROSOFT, Error, failure
 
-MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server]"
-DEADLOCK = (
-    "40001",
-    f"[40001] {MICROSOFT}[SQL Server]Transaction (Process ID 52) was deadlocked on lock resources with another process "
-    "and has been chosen as the deadlock victim. Rerun the transaction. (1205) (SQLExecDirectW)",
-)
-LOST = ("08S01", f"[08S01] {MICROSOFT}TCP Provider: Error code 0x2746 (10054) (SQLExecDirectW)")
-TIMED_OUT = ("HYT00", f"[HYT00] {MICROSOFT}Query timeout expired (0) (SQLExecDirectW)")
+DEADLOCK = failure("Transaction (Process ID 52) was deadlocked on lock resources", 1205, "40001")
+LOST = Error("08S01", f"[08S01] {MICROSOFT}TCP Provider: Error code 0x2746 (10054)")
+TIMED_OUT = Error("HYT00", f"[HYT00] {MICROSOFT}Query timeout expired (0) (SQLExecDirectW)")
 
 Fail = Callable[..., list[str]]
 
@@ -28,15 +24,15 @@ Fail = Callable[..., list[str]]
 def fail(app: Flask) -> Fail:
     """Have statements fail as on a server, some times; returns those that were tried."""
 
-    def begin(start: str, facts: tuple[str, str], times: int = 1) -> list[str]:
+    def begin(start: str, error: Error, times: int = 1) -> list[str]:
         tried: list[str] = []
 
         def refuse(statement: str) -> None:
             if statement.startswith(start):
                 tried.append(statement)
                 if len(tried) <= times:
-                    broken = facts in (LOST, TIMED_OUT)
-                    raise DBAPIError("", {}, Exception(*facts), connection_invalidated=broken)
+                    broken = error in (LOST, TIMED_OUT)
+                    raise DBAPIError("", {}, error, connection_invalidated=broken)
 
         watch(app, refuse)
         return tried
@@ -44,19 +40,19 @@ def fail(app: Flask) -> Fail:
     return begin
 
 
-@pytest.mark.parametrize("facts", [DEADLOCK, LOST])
+@pytest.mark.parametrize("error", [DEADLOCK, LOST])
 def test_a_transaction_is_repeated_from_its_beginning(
-    anna: Person, fail: Fail, facts: tuple[str, str]
+    anna: Person, fail: Fail, error: Error
 ) -> None:
-    first, last = fail("UPDATE", facts, times=0), fail("INSERT", facts)
+    first, last = fail("UPDATE", error, times=0), fail("INSERT", error)
     assert anna.log_in().status_code == 200
     assert (len(first), len(last)) == (2, 2)
     assert len(anna.sessions()) == 2
 
 
-@pytest.mark.parametrize("facts", [DEADLOCK, LOST])
-def test_a_read_is_repeated(anna: Person, fail: Fail, facts: tuple[str, str]) -> None:
-    tried = fail("SELECT", facts)
+@pytest.mark.parametrize("error", [DEADLOCK, LOST])
+def test_a_read_is_repeated(anna: Person, fail: Fail, error: Error) -> None:
+    tried = fail("SELECT", error)
     assert anna.call("GET", "/api/tasks").status_code == 200
     assert tried[0] == tried[1]
 
@@ -70,7 +66,7 @@ def test_a_read_that_fails_at_its_rows_is_repeated(
     def refuse_once(result: CursorResult[Any]) -> Any:
         tried.append(result)
         if len(tried) == 1:
-            raise DBAPIError("SELECT", {}, Exception(*DEADLOCK))
+            raise DBAPIError("SELECT", {}, DEADLOCK)
         return take(result)
 
     monkeypatch.setattr(CursorResult, "all", refuse_once)
@@ -108,25 +104,23 @@ def test_a_transaction_that_fails_leaves_the_pool_whole(
     assert anna.call("GET", "/api/tasks").status_code == 200
 
 
-@pytest.mark.parametrize(("facts", "times"), [(DEADLOCK, len(PAUSES) + 1), (TIMED_OUT, 1)])
+@pytest.mark.parametrize(("error", "times"), [(DEADLOCK, len(PAUSES) + 1), (TIMED_OUT, 1)])
 def test_repetitions_are_bounded_and_none_follows_a_long_wait(
-    anna: Person, fail: Fail, facts: tuple[str, str], times: int
+    anna: Person, fail: Fail, error: Error, times: int
 ) -> None:
-    tried = fail("SELECT", facts, times=100)
+    tried = fail("SELECT", error, times=100)
     problem(anna.call("GET", "/api/tasks"), 503, "unavailable")
     assert len(tried) == times
 
 
 @pytest.mark.parametrize("number", [4060, 40613, 1205, 1222, 208])
 def test_what_is_the_databases_is_503(anna: Person, fail: Fail, number: int) -> None:
-    said = f"[42000] {MICROSOFT}[SQL Server]Something (1) is wrong. ({number}) (SQLExecDirectW)"
-    fail("SELECT", ("42000", said), times=100)
+    fail("SELECT", failure("Something (1) is wrong.", number), times=100)
     problem(anna.call("GET", "/api/tasks"), 503, "unavailable")
 
 
 def test_what_is_our_statements_is_500(anna: Person, fail: Fail) -> None:
-    said = f"[42000] {MICROSOFT}[SQL Server]Incorrect syntax near 'TAKS'. (102) (SQLExecDirectW)"
-    fail("SELECT", ("42000", said))
+    fail("SELECT", failure("Incorrect syntax near 'TAKS'.", 102))
     problem(anna.call("GET", "/api/tasks"), 500, "internal")
 
 
@@ -137,6 +131,7 @@ def test_errors_that_are_logged_have_no_values(app: Flask) -> None:
 
 
 def test_the_numbers_of_an_error_are_the_servers() -> None:
-    both = f"[01000] {MICROSOFT}[SQL Server]One (7). (50002) (SQLExecDirectW); [42000] {MICROSOFT}Two (1205)"
-    assert sqlserver.error_numbers(Exception("01000", both)) == {50002, 1205}
-    assert sqlserver.message(Exception("01000", both)) == "One (7).; Two (1205)"
+    one = f"[01000] {MICROSOFT}[SQL Server]One (7). (50002) (SQLExecDirectW)"
+    both = Error("01000", f"{one}; [42000] {MICROSOFT}Two (1205)")
+    assert sqlserver.error_numbers(both) == {50002, 1205}
+    assert sqlserver.message(both) == "One (7).; Two (1205)"

@@ -15,7 +15,7 @@ from tasks_api import create_app
 from tasks_api.config import ConfigError, Settings
 from tasks_api.database import check, sqlserver
 from tests.conftest import Person, problem, said
-from tests.database.fake_pyodbc import Error, FakePyodbc
+from tests.database.fake_pyodbc import MICROSOFT, Error, FakePyodbc, failure
 from tests.databases import keywords_of
 
 SAME = "mssql+pyodbc://tasks:secret@db.example.com:1433/TasksDb"
@@ -98,13 +98,7 @@ def test_a_driver_of_microsofts_that_is_not_here_is_replaced(
     assert "driver={ODBC Driver 18 for SQL Server}" in sqlserver.connection_string(keywords)
 
 
-MICROSOFT = "[Microsoft][ODBC Driver 18 for SQL Server]"
 REFUSED = Error("HYT00", f"[HYT00] {MICROSOFT}Login timeout expired (0) (SQLDriverConnect)")
-
-
-def failure(text: str, number: int, state: str = "42000") -> Error:
-    """An error of the server's own."""
-    return Error(state, f"[{state}] {MICROSOFT}[SQL Server]{text} ({number}) (SQLExecDirectW)")
 
 
 def driver_manager(text: str) -> Error:

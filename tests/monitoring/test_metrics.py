@@ -18,9 +18,14 @@ from tests.databases import embedded_only
 from tests.live import Live, at_once, new_user, serving, wait_for, wait_until_up, workers_of
 
 
+def total(metrics: str, start: str) -> float:
+    """The sum of the series whose lines begin so."""
+    lines = metrics.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(start))
+
+
 def metric(app: Flask, name: str) -> float:
-    lines = app.test_client().get("/metrics").text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
+    return total(app.test_client().get("/metrics").text, f"{name} ")
 
 
 def test_metrics_know_sessions_requests_and_connections(app: Flask, anna: Person) -> None:
@@ -108,9 +113,8 @@ def test_metrics_count_by_route(anna: Person) -> None:
 
 def test_metrics_count_over_all_workers(live: Live) -> None:
     def count() -> float:
-        lines = live.get("/metrics").text.splitlines()
-        counts = [line for line in lines if line.startswith("tasks_request_seconds_count")]
-        return sum(float(line.split()[-1]) for line in counts if 'route="/health/live"' in line)
+        start = 'tasks_request_seconds_count{method="GET",route="/health/live"'
+        return total(live.get("/metrics").text, start)
 
     before = count()
     at_once(30, lambda: live.get("/health/live"))
