@@ -111,7 +111,7 @@ def test_log_injection(capsys: pytest.CaptureFixture[str], make_app: MakeApp) ->
 
 def test_on_a_terminal_a_line_is_readable(tmp_path: Path) -> None:
     master, terminal = os.openpty()
-    with serving(tmp_path, workers=1, output=terminal) as live:
+    with serving(tmp_path, output=terminal) as live:
         live.get("/api/tasks")
     os.close(terminal)
     text = os.read(master, 100_000).decode()

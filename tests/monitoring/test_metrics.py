@@ -61,7 +61,7 @@ def test_metrics_answer_while_the_database_does_not_and_count_no_failed_connecti
 
 def test_a_worker_that_died_in_the_middle_is_not_in_flight_for_ever(tmp_path: Path) -> None:
     with (
-        serving(tmp_path, workers=1, PASSWORD_ITERATIONS="5000000") as live,
+        serving(tmp_path, PASSWORD_ITERATIONS="5000000") as live,
         ThreadPoolExecutor(1) as pool,
     ):
         login = pool.submit(
@@ -84,7 +84,7 @@ def folder_of(worker: int) -> Path:
 
 
 def test_files_of_metrics_that_are_empty_or_gone_take_nothing_else_down(tmp_path: Path) -> None:
-    with serving(tmp_path, workers=1) as live:
+    with serving(tmp_path) as live:
         (worker,) = workers_of(live)
         # As systemd does when its user logs out, and before there was a request:
         shutil.rmtree(folder_of(worker))

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tasks_api.auth.refresh_tokens import decode
 from tests.conftest import Person
-from tests.live import Live, new_user
+from tests.live import Live, bearer, new_user
 
 
 def test_mass_assignment(anna: Person, bertil: Person) -> None:
@@ -38,7 +38,7 @@ def test_sql_metacharacters_everywhere(anna: Person, text: str) -> None:
     anna.add_task(text)
     refused = [
         Person(anna.client, text, text).log_in(),
-        anna.client.get("/api/tasks", headers={"Authorization": f"Bearer {text}"}),
+        anna.client.get("/api/tasks", headers=bearer(text)),
         anna.sign_up(email=text),
         anna.refreshed(text),
         anna.call("GET", "/api/tasks", query_string={"after": text}),
@@ -98,7 +98,7 @@ def test_duplicate_keys(anna: Person) -> None:
 def test_session_fixation(anna: Person, bertil: Person) -> None:
     """Nothing that a client brings along to a login becomes part of its session."""
     known = {decode(person.refresh).session_id for person in (anna, bertil)}
-    headers = {"Authorization": f"Bearer {anna.access}", "Cookie": f"session={anna.refresh}"}
+    headers = bearer(anna.access) | {"Cookie": f"session={anna.refresh}"}
     more = {"refreshToken": anna.refresh, "sessionId": str(decode(anna.refresh).session_id)}
     body = {"email": bertil.email, "password": bertil.password} | more
     answer = bertil.keep(anna.client.post("/api/users/login", json=body, headers=headers))

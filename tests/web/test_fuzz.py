@@ -12,6 +12,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.conftest import MakeApp, Person, joined
+from tests.live import bearer
 
 EXAMPLES = int(os.environ.get("TASKS_TEST_FUZZ_EXAMPLES", "10"))
 
@@ -26,7 +27,7 @@ def fuzz(operation: Any, anna: Person) -> None:
             anna.log_in()
         # Not that what fits the document is accepted: it cannot say that an email is taken or a token used.
         case.call_and_validate(
-            headers={"Authorization": f"Bearer {anna.access}"},
+            headers=bearer(anna.access),
             excluded_checks=[positive_data_acceptance],
         )
 

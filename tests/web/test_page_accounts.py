@@ -5,6 +5,7 @@ from uuid import uuid4
 import requests
 from selenium.webdriver.common.keys import Keys
 
+from tests.live import bearer
 from tests.web.conftest import Browser
 
 
@@ -49,7 +50,7 @@ def test_a_session_that_was_ended_elsewhere_asks_again(browser: Browser) -> None
     browser.sign_in()
     body = {"email": "anna@example.com", "password": "Tasks-demo-2026"}
     token = requests.post(f"{browser.url}/api/users/login", json=body, timeout=30).json()
-    headers = {"Authorization": f"Bearer {token['accessToken']}"}
+    headers = bearer(token["accessToken"])
     requests.delete(f"{browser.url}/api/users/sessions", headers=headers, timeout=30)
     browser.driver.refresh()
     browser.sees("The refresh token is not valid any more.")
@@ -97,7 +98,7 @@ def test_somebody_changes_and_deletes_an_account(browser: Browser) -> None:
     requests.patch(
         f"{browser.url}/api/users/info",
         json={"lastName": "Elsewhere"},
-        headers={"Authorization": f"Bearer {access}"},
+        headers=bearer(access),
         timeout=30,
     )
     browser["my-first"].send_keys(" Maria", Keys.ENTER)
