@@ -63,6 +63,8 @@ WRONG_CLAIMS: list[dict[str, Any]] = [
     {"type": "refresh"},
     {"iss": "somebody"},
     {"aud": "somebody"},
+    {"sub": "-1"},
+    {"sub": "\u0661"},
     {"sub": "01"},
     {"sub": "9" * 5000},
     {"exp": float("inf")},
@@ -103,11 +105,11 @@ def test_only_what_is_whole_and_names_a_key_of_ours_is_called_forged(
     header, _, signature = good.split(".")
     other = signed(claims_of(anna) | {"sub": "2"}).split(".")[1]
     refused = [
-        "null",
-        f"{good}, {good}",
+        *("null", "undefined", f'"{good}"', f"{good}, {good}"),
         *(good[:length] for length in (-3, -43, -44)),
         signed(claims_of(anna), kid="somebody's"),
         signed(claims_of(anna) | {"nbf": time.time() + 7}),
+        jwt.encode({"nameid": "1"}, "the original's key, which is its own", "HS256"),
     ]
     forged = [signed(claims_of(anna), "x" * 40), f"{header}.{other}.{signature}"]
     for tokens, event in ((refused, "access_token_refused"), (forged, "access_token_forged")):

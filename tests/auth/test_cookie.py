@@ -5,12 +5,13 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from tasks_api.auth.refresh_tokens import decode
 from tests.conftest import MakeApp, Person, invalid_grant, problem
-from tests.live import bearer
+from tests.live import Live, bearer
 
 LOGIN, REFRESH = "/api/users/login", "/api/users/refresh_token"
 LOGOUT = "/api/users/logout"
@@ -131,8 +132,8 @@ def test_a_token_in_the_body_decides(anna: Browser, bertil: Person) -> None:
 
 def test_it_opens_nothing_else(anna: Browser) -> None:
     headers = named_in_header(anna.refresh)
-    for path in ("/api/tasks", "/api/users/sessions"):
-        problem(anna.client.get(path, headers=headers), 401, "A01")
+    for method, path in (("GET", "/api/tasks"), ("DELETE", "/api/users/sessions")):
+        problem(anna.client.open(path, method=method, headers=headers), 401, "A01")
 
 
 def test_one_that_is_of_no_more_use_is_cleared(anna: Browser, clock: Any) -> None:
@@ -152,6 +153,13 @@ def test_one_that_is_of_no_more_use_is_cleared(anna: Browser, clock: Any) -> Non
     anna.sign_in()
     clock.shift(15 * 86_400)
     assert is_cleared(anna.ask(REFRESH))
+
+
+def test_one_of_eight_kilobytes_is_the_servers_to_refuse(live: Live) -> None:
+    headers = named_in_header("x" * 9000)
+    answer = requests.post(live.url + REFRESH, headers=headers, timeout=30)
+    assert answer.status_code in (400, 431)
+    assert "Set-Cookie" not in answer.headers
 
 
 def test_what_says_nothing_of_the_token_leaves_it_alone(make_app: MakeApp) -> None:
@@ -225,6 +233,7 @@ HERE = "http://localhost"
         ({"Origin": HERE}, True),  # an old browser
         ({"Sec-Fetch-Site": "cross-site"}, False),
         ({"Sec-Fetch-Site": "same-site", "Origin": HERE}, False),
+        ({"Sec-Fetch-Site": "nonsense", "Origin": HERE}, False),
         ({"Host": "localhost:80", "Origin": HERE}, True),
         ({"Host": "x_y.example", "Origin": "https://x_y.example"}, True),
         ({"Host": "", "Origin": "http://"}, False),

@@ -41,6 +41,7 @@ def test_every_spelling_of_an_address_means_the_same(text: str) -> None:
         "Database=TasksDb;UID=tasks;PWD=secret",
         "Server=db;UID=tasks;PWD=secret",
         "Server=db,secret;Database=TasksDb",
+        "sqlite+aiosqlite:///secret.db",
         "mssql+pymssql://tasks:secret@db/TasksDb",
         "mssql://tasks:secret@db/TasksDb?a%3Bb=c",
         "mssql://tasks:s@secret@db/TasksDb",

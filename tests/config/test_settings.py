@@ -84,10 +84,19 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     assert not settings.ratelimit_enabled
 
 
-@pytest.mark.parametrize("text", ["MAX_SESIONS = 5", "MAX_SESSIONS = True", "MAX_SESSIONS ="])
-def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("MAX_SESIONS = 5", "is not a setting"),
+        ("MAX_SESSIONS = True", "must be a whole number"),
+        ("MAX_SESSIONS =", "SyntaxError"),
+        ("max_sessions = 5", "must be written MAX_SESSIONS"),
+        ("THREADS = 4", "must be TASKS_THREADS in the environment"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "settings.cfg").write_text(text)
-    with pytest.raises(ConfigError, match=r"\A.*settings\.cfg.*\Z"):
+    with pytest.raises(ConfigError, match=rf"\A.*settings\.cfg.*{reason}.*\Z"):
         load(tmp_path)
 
 

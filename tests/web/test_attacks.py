@@ -145,6 +145,7 @@ def test_clickjacking_sniffing_and_caching(anna: Person, client: FlaskClient) ->
         ("http://tasks.example", None),
         ("https://tasks.example", "max-age=31536000"),
         ("https://LocalHost.:1", None),
+        ("https://localhost", None),
         ("https://app.localhost", None),
         ("https://127.0.0.9:1", None),
         ("https://[::ffff:127.0.0.1]", None),
