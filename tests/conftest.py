@@ -20,10 +20,11 @@ from tests.databases import TABLES, databases
 from tests.live import FAST, PASSWORD, Live, bearer, serving, signup_of
 
 MakeApp = Callable[..., Flask]
+LONGEST = ("test_soak.py", "test_deployment.py", "test_gunicorn.py", "test_page.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name != "test_soak.py")  # what takes longest begins first
+    items.sort(key=lambda item: item.path.name not in LONGEST)  # those begin first
 
 
 def pytest_sessionfinish() -> None:

@@ -28,6 +28,8 @@ _HEADERS: dict[int, Any] = {
     503: _RETRY_AFTER,
 }
 
+_PROBLEM = ProblemSchema()
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -143,9 +145,7 @@ def _responses(problems: list[Problem]) -> dict[int, Any]:
         responses[status] = {
             "description": "; ".join(f"`{entry.code}`: {entry.detail}" for entry in entries),
             "headers": _HEADERS.get(status, {}),
-            "content": {
-                "application/problem+json": {"schema": ProblemSchema, "examples": examples}
-            },
+            "content": {"application/problem+json": {"schema": _PROBLEM, "examples": examples}},
         }
     return responses
 
@@ -154,7 +154,6 @@ class Api(SmorestApi):  # type: ignore[misc]
     """flask-smorest's, without what it documents and this service never sends."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
-    ERROR_SCHEMA = ProblemSchema
 
     def _init_spec(self, **kwargs: Any) -> None:
         super()._init_spec(**kwargs)
@@ -163,6 +162,9 @@ class Api(SmorestApi):  # type: ignore[misc]
         converter.attribute_functions = [
             each for each in converter.attribute_functions if each.__name__ != "field2default"
         ]
+
+    def _register_responses(self) -> None:
+        """The answers are those of ``Blueprint.errors``."""
 
     def _register_pagination_header(self) -> None:
         """Pages are linked in Link."""

@@ -7,6 +7,7 @@ workers, whose clock is the real one.
 import os
 from typing import Any
 
+import pytest
 import requests
 
 from tests.auth.histories import play
@@ -14,6 +15,7 @@ from tests.conftest import MakeApp
 from tests.live import Live, bearer
 
 
+@pytest.mark.no_cover  # which takes as long again
 def test_no_history_breaks_a_promise(make_app: MakeApp, clock: Any) -> None:
     client = make_app(MAX_SESSIONS="1000", LOG_LEVEL="ERROR").test_client()
 

@@ -8,7 +8,7 @@ from tasks_api.config import ROOT
 
 
 def test_two_minutes_of_trouble_lose_nothing_and_end_no_session() -> None:
-    options = "--rounds 1 --people 4 --load 0.1"
+    options = "--rounds 1 --people 4 --load 0.05"
     command = [sys.executable, "-m", "benchmarks.soak", *options.split()]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False

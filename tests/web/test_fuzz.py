@@ -6,6 +6,7 @@ A short run here; `make fuzz` is a longer one.
 import os
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.core.failures import FailureGroup
@@ -34,6 +35,7 @@ def fuzz(operation: Any, anna: Person) -> None:
     run()
 
 
+@pytest.mark.no_cover  # which takes as long again
 def test_the_document_is_true(make_app: MakeApp) -> None:
     app = make_app(LOG_LEVEL="ERROR")
     anna = joined(app)
