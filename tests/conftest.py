@@ -179,6 +179,7 @@ def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
     assert answer.mimetype == "application/problem+json"
     body: dict[str, Any] = answer.get_json()
     assert body["error"] == body["detail"]
+    assert not body["detail"].endswith("..")
     assert body["status"] == status
     assert body["type"]
     assert body["title"]

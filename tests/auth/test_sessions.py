@@ -91,6 +91,20 @@ def test_sessions_lists_the_devices(clock: Any, anna: Person) -> None:
     }
 
 
+def test_a_refresh_says_where_the_device_is_now(anna: Person) -> None:
+    body = {"refreshToken": anna.refresh}
+    place = {"REMOTE_ADDR": "198.51.100.7"}
+    refreshed = anna.client.post(
+        "/api/users/refresh_token",
+        json=body,
+        headers={"User-Agent": ""},
+        environ_base=place,
+    )
+    anna.keep(refreshed)
+    (session,) = anna.sessions()
+    assert (session["ipAddress"], session["userAgent"]) == ("198.51.100.7", None)
+
+
 def test_a_device_is_signed_out(anna: Person) -> None:
     phone = anna.other_device()
     wanted = str(decode(phone.refresh).session_id).upper()

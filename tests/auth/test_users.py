@@ -126,6 +126,7 @@ def test_wrong_email_wrong_password_and_inactive_user_get_one_answer(
     answers.append(anna.log_in())
     first, second, third = (problem(answer, 401, "L02") for answer in answers)
     assert first == second == third
+    assert answers[0].headers["WWW-Authenticate"] == 'Bearer realm="tasks-api"'
 
 
 @pytest.mark.parametrize(
@@ -134,12 +135,16 @@ def test_wrong_email_wrong_password_and_inactive_user_get_one_answer(
         {"email": "anna@example.com"},
         {"email": "x" * 51, "password": "x"},
         {"email": "x", "password": "x" * 257},
-        [],
         None,
     ],
 )
 def test_a_malformed_login_is_l01(client: FlaskClient, body: Any) -> None:
     problem(client.post("/api/users/login", json=body), 400, "L01")
+
+
+def test_a_body_that_is_no_object_is_named(client: FlaskClient) -> None:
+    body = problem(client.post("/api/users/login", json=[]), 400, "L01")
+    assert body["detail"] == "The body must be a JSON object."
 
 
 def test_users_of_the_original_log_in_and_get_a_stronger_hash(make_app: MakeApp) -> None:
