@@ -58,8 +58,9 @@ def make_room(user_id: int) -> list[uuid.UUID]:
     living.sort(key=lambda row: (row.started_at is not None, last_used_at(row)))
     too_many = max(0, len(living) - current_settings.max_sessions + 1)
     surplus = [row.session_id for row in living[:too_many]]
-    if over or surplus:
-        _delete(session.session_id.in_(over + surplus))
+    doomed = over + surplus
+    for start in range(0, len(doomed), 1000):  # a statement takes at most 2,100 parameters
+        _delete(session.session_id.in_(doomed[start : start + 1000]))
     return surplus
 
 

@@ -12,9 +12,9 @@ from sqlalchemy import insert
 
 from tasks_api.auth.refresh_tokens import decode
 from tasks_api.clock import now
-from tasks_api.database.engine import execute
+from tasks_api.database.engine import execute, transaction
 from tasks_api.models import refresh_tokens, users
-from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, write
+from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, watch, write
 
 
 def test_logout_ends_both_tokens_at_once(anna: Person) -> None:
@@ -154,6 +154,28 @@ def test_rows_of_the_original_count_and_go_first(make_app: MakeApp) -> None:
     phone = anna.other_device()
     assert [anna.is_in(), phone.is_in()] == [True, True]
     assert len(anna.sessions()) == 2
+
+
+def test_thousands_of_sessions_go_in_statements_that_a_server_takes(
+    app: Flask, anna: Person
+) -> None:
+    (row,) = stored(app, refresh_tokens)
+    values = dict(zip(refresh_tokens.c.keys(), row, strict=True))
+    values["expiry_date"] = row.started_at
+    del values["id"]
+
+    @transaction
+    def fill() -> None:
+        for _ in range(2200):
+            execute(insert(refresh_tokens).values(values | {"session_id": uuid.uuid4()}))
+
+    with app.app_context():
+        fill()
+    sizes: list[int] = []
+    watch(app, lambda statement: sizes.append(statement.count("?")))
+    anna.log_in()
+    assert max(sizes) <= 2100
+    assert len(stored(app, refresh_tokens)) == 2
 
 
 def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(
