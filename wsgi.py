@@ -2,11 +2,11 @@
 
 import sys
 
-from tasks_api import create_service
+from tasks_api import create_app
 from tasks_api.config import ConfigError
 
 try:
-    app = create_service()
+    app = create_app()
 except ConfigError as error:
-    print(f"tasks-api: {error}", file=sys.stderr)
-    raise SystemExit(4) from None  # which tells gunicorn that trying again is of no use
+    print(f"tasks-api: {error.message}", file=sys.stderr)
+    raise SystemExit(4) from None  # tells gunicorn not to start another worker

@@ -1,4 +1,4 @@
-"""Security events: one log line and one count each. Never a token, a password, a hash or an email."""
+"""Security events: one log line and one count each. They never contain a token, a password, a hash or an email."""
 
 import logging
 
@@ -10,16 +10,15 @@ SECURITY_EVENTS = Counter(
     "tasks_security_events", "Security events by kind and reason", ["event", "reason"]
 )
 
-# Of a session's end: somebody stole a token.
-_TWO_HOLDERS = {"replay", "void_used"}
+# The reasons for which a session ends because two parties held its tokens.
+THEFT = ("replay", "void_used")
 
-# They begin at 0, or an alert would not see the first: what begins at 1 does not increase. And they make the file, so
-# that a folder that is deleted ends no request.
+# Create these counters at 0. Prometheus cannot see the first event if the series starts at 1.
 SECURITY_EVENTS.labels("access_token_forged", "")
-for _reason in _TWO_HOLDERS:
+for _reason in THEFT:
     SECURITY_EVENTS.labels("session_ended", _reason)
 
-# What happens every day; everything else is a warning.
+# These happen every day and are logged as INFO. All others are warnings.
 _ORDINARY = {
     "signed_up",
     "login_ok",
@@ -33,18 +32,18 @@ _ORDINARY = {
 
 
 def security_event(event: str, **facts: object) -> None:
-    """Record that ``event`` happened.
+    """Log and count a security event.
 
     Args:
         event: its kind; SECURITY.md lists them.
-        facts: what the log line says beside address and request id; None is left out.
+        facts: added to the log line, which has the address and the request id anyway; None is left out.
     """
-    SECURITY_EVENTS.labels(event, facts.get("reason", "")).inc()
-    known = {
+    reason = facts.get("reason", "")
+    SECURITY_EVENTS.labels(event, reason).inc()
+    extra = {
         name: fact if isinstance(fact, int) else str(fact)
         for name, fact in facts.items()
         if fact is not None
     }
-    is_ordinary = event in _ORDINARY and facts.get("reason") not in _TWO_HOLDERS
-    level = logging.INFO if is_ordinary else logging.WARNING
-    log.log(level, event, extra=known | {"event": event})
+    is_ordinary = event in _ORDINARY and reason not in THEFT
+    log.log(logging.INFO if is_ordinary else logging.WARNING, event, extra=extra | {"event": event})

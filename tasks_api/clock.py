@@ -1,6 +1,6 @@
-"""The time, in the two precisions that the database keeps.
+"""The time in UTC, in the two precisions that the database keeps.
 
-Every "now" of the service comes from here, in UTC, so a test that moves the clock moves all of it.
+Everything here asks this module for the time, so a test that moves the clock moves the whole service.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,28 +10,32 @@ SMALLDATETIME_END = datetime(2079, 6, 6, 23, 59, 29, 999_000, tzinfo=UTC)
 
 
 def now() -> datetime:
-    """The time in UTC, to the millisecond (datetime2(3))."""
+    """Return the time in UTC, to the millisecond (datetime2(3))."""
     return to_milliseconds(datetime.now(UTC))
 
 
-def minute_begun() -> datetime:
-    """The minute that has begun: a smalldatetime is past exactly if it is not after that."""
+def current_minute() -> datetime:
+    """Return the minute that has begun. A smalldatetime has passed if it is equal to or before this minute."""
     return now().replace(second=0, microsecond=0)
 
 
+def now_as_smalldatetime() -> datetime:
+    """Return the time, rounded to the minute as SQL Server rounds it."""
+    return to_smalldatetime(now())
+
+
 def to_milliseconds(moment: datetime) -> datetime:
-    """``moment`` without what is finer than a millisecond."""
+    """Cut ``moment`` to milliseconds."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def to_smalldatetime(moment: datetime) -> datetime:
-    """Round to the minute as SQL Server does for smalldatetime.
+    """Round to the minute as SQL Server does for smalldatetime: up from 29.999 seconds, else down.
 
-    Up to 29.998 seconds go down and 29.999 seconds go up:
-    https://learn.microsoft.com/sql/t-sql/data-types/smalldatetime-transact-sql
+    Source: https://learn.microsoft.com/sql/t-sql/data-types/smalldatetime-transact-sql
 
     Raises:
-        ValueError: outside 1900-01-01 to 2079-06-06, smalldatetime's range.
+        ValueError: outside smalldatetime's range, 1900-01-01 to 2079-06-06.
     """
     if not SMALLDATETIME_MIN <= moment < SMALLDATETIME_END:
         raise ValueError("outside 1900-01-01 to 2079-06-06")

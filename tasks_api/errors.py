@@ -1,6 +1,6 @@
-"""The error catalogue: what a client can be told went wrong.
+"""The error catalogue: every error that a client can get.
 
-Services raise ``ApiError`` with an entry of it; ``web/error_handlers.py`` makes the answer.
+Services raise ``ApiError`` with one of these problems; ``web/error_answers.py`` turns it into the answer.
 """
 
 from collections.abc import Mapping
@@ -8,10 +8,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One kind of failure.
-
-    ``code`` is the errorCode that clients switch on, ``detail`` what people read.
-    """
+    """One kind of failure: ``code`` is for programs, ``detail`` is for people."""
 
     code: str
     status: int
@@ -20,9 +17,9 @@ class Problem(NamedTuple):
     retry_after: int | None = None  # seconds
 
     def body(self, detail: str) -> dict[str, object]:
-        """The members of an answer (RFC 9457), and the original's two: errorCode and error."""
+        """Return the answer's members: those of RFC 9457, and errorCode and error as the .NET original has them."""
         return {
-            "type": f"urn:tasks-api:problem:{self.code}",  # a name, not an address
+            "type": f"urn:tasks-api:problem:{self.code}",  # a name, not a link
             "title": self.title,
             "status": self.status,
             "detail": detail,
@@ -56,9 +53,7 @@ T00 = Problem(
     "Something about the task or the query is missing or malformed.",
 )
 T01 = Problem("T01", 404, "No such task", "You have no task with this id.")
-D01 = Problem(
-    "D01", 400, "Invalid task id", "The id of the task to delete is not a number above 0."
-)
+D01 = Problem("D01", 400, "Invalid task id", "The id of the task to delete is 0 or not a number.")
 INVALID_GRANT = Problem(
     "invalid_grant", 400, "Invalid refresh token", "The refresh token is not valid any more."
 )
@@ -75,14 +70,11 @@ CROSS_ORIGIN = Problem(
     "cross_origin",
     403,
     "Another origin",
-    "A page of another origin cannot count on the cookie of this one.",
+    "A web page of another origin must not use this cookie.",
 )
 NOT_FOUND = Problem("not_found", 404, "Not found", "There is nothing at this address.")
 METHOD_NOT_ALLOWED = Problem(
     "method_not_allowed", 405, "Method not allowed", "This address has no such method."
-)
-IN_USE = Problem(
-    "in_use", 409, "Account in use", "Something else in the database refers to this account."
 )
 TOO_LARGE = Problem("too_large", 413, "Body too large", "The request body is larger than 64 KiB.")
 UNSUPPORTED = Problem(
@@ -98,7 +90,7 @@ INTERNAL = Problem(
     "internal",
     500,
     "Internal error",
-    "Something went wrong here. The request id finds it in the log.",
+    "Something went wrong in the service. Its log has the details under this request id.",
 )
 UNAVAILABLE = Problem(
     "unavailable",
@@ -110,12 +102,12 @@ UNAVAILABLE = Problem(
 
 
 class ApiError(Exception):
-    """A request that is refused.
+    """The request is refused.
 
     Args:
-        problem: the catalogue's entry.
-        detail: says more than the entry's own detail.
-        errors: messages by field, for bodies and queries that do not parse.
+        problem: one of the catalogue.
+        detail: replaces the problem's detail.
+        errors: messages by field, for a body or a query that is malformed.
         retry_after: seconds.
     """
 

@@ -1,5 +1,5 @@
 -- TasksDb as the .NET original makes it: the same tables, columns, types and constraint names.
--- SQLite takes the types of SQL Server as they are; an identity column has to be INTEGER here.
+-- SQLite accepts the type names of SQL Server; only an identity column must be an INTEGER.
 
 CREATE TABLE SchemaVersion (
     Version int NOT NULL,

@@ -1,5 +1,5 @@
--- A RefreshToken row becomes a session: additions only, as in sql/sqlserver.
--- SQLite adds no column with a computed default to a table, so SessionId comes with a new table.
+-- A RefreshToken row becomes a session, as in sql/sqlserver. SQLite cannot add a column with a computed default, so this
+-- script makes a new table.
 
 CREATE TABLE RefreshToken_new (
     Id integer NOT NULL CONSTRAINT PK_RefreshToken PRIMARY KEY AUTOINCREMENT,
@@ -8,12 +8,7 @@ CREATE TABLE RefreshToken_new (
     TokenSalt nvarchar(50) NOT NULL,
     TS smalldatetime NOT NULL,
     ExpiryDate smalldatetime NOT NULL,
-    SessionId uniqueidentifier NOT NULL DEFAULT (
-        LOWER(
-            HEX(RANDOMBLOB(4)) || '-' || HEX(RANDOMBLOB(2)) || '-' || HEX(RANDOMBLOB(2))
-            || '-' || HEX(RANDOMBLOB(2)) || '-' || HEX(RANDOMBLOB(6))
-        )
-    ),
+    SessionId uniqueidentifier NOT NULL DEFAULT (LOWER(HEX(RANDOMBLOB(16)))),
     Counter int NOT NULL DEFAULT 0,
     StartedAt datetime2(3) NULL,
     RotatedAt datetime2(3) NULL,

@@ -1,6 +1,6 @@
--- Demo data for a database that has no users yet: two users and a handful of tasks.
--- Anybody can read their password here: Tasks-demo-2026. Never for a service that others can reach.
--- The hashes have the .NET original's format, so both services let these users in.
+-- Demo data for a database without users: two users and a few tasks. Their password is public: Tasks-demo-2026.
+-- Never use this data for a service that others can reach.
+-- The hashes have the .NET original's format, so these users can log in to both services.
 
 INSERT INTO "User" (Email, Password, PasswordSalt, FirstName, LastName, TS, Active)
 VALUES

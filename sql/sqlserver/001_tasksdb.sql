@@ -1,4 +1,4 @@
--- TasksDb as the .NET original makes it. On a database that the original made, its tables are adopted.
+-- TasksDb as the .NET original makes it. On a database that the original made, this script keeps the tables.
 
 SET ANSI_NULLS ON;
 SET QUOTED_IDENTIFIER ON;

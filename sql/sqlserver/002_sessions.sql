@@ -1,5 +1,5 @@
--- A RefreshToken row becomes a session. Additions only: every new column is nullable or has a default, so
--- the .NET original keeps working on the same database.
+-- A RefreshToken row becomes a session. Every new column is nullable or has a default, so the .NET original keeps
+-- working on this database.
 
 SET ANSI_NULLS ON;
 SET QUOTED_IDENTIFIER ON;
@@ -12,13 +12,13 @@ IF EXISTS (SELECT 1 FROM SchemaVersion WHERE Version = 2)
 
 BEGIN TRANSACTION;
 
--- Refusals that a person has to settle first; nothing has changed when they come.
+-- These problems need a person. The script stops before it has changed anything.
 DECLARE @reason nvarchar(400);
 
--- Asked of the column's collation itself: with a Turkish one i and I are two letters, in upper and in lower case.
+-- Compare i with I in the column's own collation. A Turkish collation ignores case, but i and I are two letters there.
 SELECT
-    @reason = N'User.Email tells I from i, for its collation is ' + collation_name
-    + N'; give it one that ignores case first, and no Turkish one.'
+    @reason = N'The collation of User.Email, ' + collation_name
+    + N', tells I from i. First give the column a collation that ignores case and is not Turkish.'
 FROM sys.columns
 WHERE
     object_id = OBJECT_ID(N'[User]')
@@ -36,8 +36,8 @@ WHERE
 IF @reason IS NOT NULL
     THROW 50001, @reason, 1;
 
--- Beside a trigger OUTPUT clauses fail, and the number of changed rows is the trigger's.
-SELECT @reason = N'The trigger ' + name + N' is in the way of the service''s statements; drop or disable it first.'
+-- A trigger makes the service's OUTPUT clauses fail, and changes the number of changed rows that it reads.
+SELECT @reason = N'The service cannot work beside the trigger ' + name + N'. Drop or disable it first.'
 FROM sys.triggers
 WHERE
     is_disabled = 0
@@ -47,7 +47,7 @@ IF @reason IS NOT NULL
     THROW 50004, @reason, 1;
 
 IF EXISTS (SELECT 1 FROM [User] GROUP BY Email HAVING COUNT(*) > 1)
-    THROW 50002, N'Users share an email; make User.Email unique first (UX_User_Email).', 1;
+    THROW 50002, N'Several users have the same email. Make User.Email unique first.', 1;
 
 ALTER TABLE RefreshToken ADD SessionId uniqueidentifier NOT NULL
 CONSTRAINT DF_RefreshToken_SessionId DEFAULT NEWID();

@@ -1,4 +1,4 @@
-"""Access tokens: issued and checked with flask-jwt-extended, let in only while their session lives."""
+"""Access tokens: issued and verified with flask-jwt-extended, let in only while their session lives."""
 
 import logging
 import re
@@ -10,167 +10,144 @@ from typing import Any, NamedTuple, cast
 from flask import Flask, current_app, g, request
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import get_unverified_header
 from jwt.exceptions import ExpiredSignatureError, InvalidSignatureError, PyJWTError
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..audit import security_event
-from ..clock import minute_begun, now
-from ..config import Settings, current_settings
-from ..database.engine import execute, fetch_one
+from ..clock import current_minute, now
+from ..config import Settings
+from ..database.engine import execute_without_waiting, fetch_one
+from ..database.tables import MAX_ID, SESSION, USER, session_table, user_table
 from ..errors import A01, A02, A03, A04, ApiError
-from ..models import MAX_ID, refresh_tokens, users
-from .answers import Answers
-from .sessions import OpenSession, end_session
-
-session, user = refresh_tokens.c, users.c
+from ..web.blueprint import Guard
+from .keys import Keys
+from .sessions import OpenSession, end_session, is_void
 
 log = logging.getLogger(__name__)
 
 CLOCK_SKEW_SECONDS = 5  # how far the clocks of two machines may differ
-REMEMBERED = 4096  # access tokens whose signature was good
-_USER_ID = re.compile("[1-9][0-9]*")  # one spelling
+MAX_REMEMBERED = 4096  # verified tokens in a process's memory
+_USER_ID = re.compile("[1-9][0-9]*")
 _CLAIMS = {"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type"}
 
-_ALIVE = (
-    select(session.counter, session.used_counter, session.void_answers, session.void_counter)
-    .join(users, user.id == session.user_id)
+_LIVING_SESSION = (
+    select(
+        SESSION.counter,
+        SESSION.used_counter,
+        SESSION.first_void,
+        SESSION.last_void,
+    )
+    .join(user_table, USER.id == SESSION.user_id)
     .where(
-        session.session_id == bindparam("session_id"),
-        session.user_id == bindparam("user_id"),
-        session.expiry_date > bindparam("moment"),
-        user.active,
+        SESSION.session_id == bindparam("session_id"),
+        SESSION.user_id == bindparam("user_id"),
+        SESSION.expiry_date > bindparam("minute"),
+        USER.active,
     )
 )
 
-_USE = (
-    update(refresh_tokens)
+_RAISE_USED_COUNTER = (
+    update(session_table)
+    .with_hint("WITH (NOWAIT)", dialect_name="mssql")
     .where(
-        session.session_id == bindparam("of_session"),
-        session.counter == bindparam("used"),
-        session.used_counter < bindparam("used"),
+        SESSION.session_id == bindparam("of_session"),
+        SESSION.counter == bindparam("used"),
+        SESSION.used_counter < bindparam("used"),
     )
     .values(used_counter=bindparam("used"))
 )
 
 
 class Caller(NamedTuple):
-    """Who sent a request, as its access token and its session say."""
+    """Who sent the request, as its access token says."""
 
     user_id: int
     session_id: uuid.UUID
-    counter: int | None  # of the answer that brought the token; None: it is older than the claim
+    counter: int | None  # the claim ctr; None: the token has none
 
 
-def init_access_tokens(app: Flask, settings: Settings) -> None:
-    """Pin algorithms, issuer, audience and lifetime; choose keys by ``kid``."""
-    keys = {key.kid: key for key in settings.token_keys}
-    newest = settings.token_keys[0]
+def init_access_tokens(app: Flask, settings: Settings, keys: Keys) -> None:
+    """Fix algorithms, issuer, audience and lifetime; choose keys by ``kid``."""
+    by_kid = {key.kid: key for key in keys.of_access_tokens}
+    newest = keys.of_access_tokens[0]
     app.config.update(
         JWT_ALGORITHM=newest.algorithm,
-        JWT_DECODE_ALGORITHMS=sorted({key.algorithm for key in keys.values()}),
+        JWT_DECODE_ALGORITHMS=sorted({key.algorithm for key in by_kid.values()}),
         JWT_ENCODE_ISSUER=settings.jwt_issuer,
         JWT_DECODE_ISSUER=settings.jwt_issuer,
         JWT_ENCODE_AUDIENCE=settings.jwt_audience,
         JWT_DECODE_AUDIENCE=settings.jwt_audience,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
         JWT_DECODE_LEEWAY=CLOCK_SKEW_SECONDS,
-        JWT_COOKIE_CSRF_PROTECT=False,  # tokens travel in a header, never in a cookie
+        JWT_COOKIE_CSRF_PROTECT=False,  # access tokens come in a header, never in a cookie
     )
     manager = JWTManager(app)
-
     manager.encode_key_loader(lambda _identity: newest.signing)
     manager.additional_headers_loader(lambda _identity: {"kid": newest.kid})
 
     @manager.decode_key_loader
     def verification_key(header: dict[str, Any], claims: dict[str, Any]) -> Any:
-        # Here and not after verification, because flask-jwt-extended fills in a type that is missing.
+        # Check this before the verification, because flask-jwt-extended adds a type that is missing.
         if not claims.keys() >= _CLAIMS:
             raise PyJWTError("claims are missing")
-        key = keys.get(header.get("kid", ""))
-        # The key decides the algorithm, never the token (RFC 8725, section 3.1).
+        key = by_kid.get(header.get("kid", ""))
+        # The key decides on the algorithm, never the token (RFC 8725, section 3.1).
         if key is None or header.get("alg") != key.algorithm:
             raise PyJWTError("unknown kid, or not its algorithm")
         return key.verifying
 
-    # A client sends the same token for minutes, and a signature that was good stays good: checking it again costs
-    # as much as both of a request's statements. Whether token and session still live is asked every time.
-    app.extensions["decode"] = lru_cache(REMEMBERED)(decode_token)
+    # A client sends the same token for minutes. Verifying a signature takes as long as the two statements of a request,
+    # so remember the good ones. Expiry and session are checked for every request.
+    app.extensions["decode"] = lru_cache(MAX_REMEMBERED)(decode_token)
 
 
 def issue(opened: OpenSession) -> str:
-    """A new access token for the session."""
+    """Return a new access token for the session."""
     claims = {"sid": str(opened.session_id), "ctr": opened.counter}
     return str(create_access_token(str(opened.user_id), additional_claims=claims))
 
 
 def caller() -> Caller:
-    """Who sent this request."""
+    """Return who sent this request."""
     return cast(Caller, g.caller)
 
 
 def authenticate() -> None:
-    """Let the request in only with a good access token of a living session; ``caller()`` says whose.
+    """Let the request in if it has a valid access token of a living session. Then ``caller()`` says whose.
 
-    Not flask-jwt-extended's ``jwt_required``: it verifies each token anew, and wants "Bearer" spelled so, where
-    schemes have no case (RFC 9110, section 11.1).
+    flask-jwt-extended's ``jwt_required`` would verify each token again, and it knows no other spelling of "Bearer",
+    although schemes have no case (RFC 9110, section 11.1).
 
     Raises:
         ApiError: A01 to A04.
     """
-    scheme, _, encoded = request.headers.get("Authorization", "").strip().partition(" ")
-    if scheme.lower() != "bearer" or not encoded.strip():
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
         raise ApiError(A01)
-    found = _verify(encoded.strip())
-    _let_in(found)
+    found = _verified(token.strip())
+    _check_session(found)
     g.caller = found
 
 
-def _let_in(found: Caller) -> None:
-    # One statement on every request is what lets a logout take effect at once.
-    asked = {"session_id": found.session_id, "user_id": found.user_id, "moment": minute_begun()}
-    row = fetch_one(_ALIVE, asked) if found.user_id <= MAX_ID else None
-    if row is None:
-        raise ApiError(A04)
-    answers = Answers.of(row)
-    if found.counter is None:
-        return
-    # Somebody acts with an answer that was presumed lost, or that a restored database does not know.
-    if answers.is_void(found.counter) or found.counter > answers.counter:
-        reason = "void_used" if answers.is_void(found.counter) else "replay"
-        end_session(found.user_id, found.session_id, reason)
-        raise ApiError(A04)
-    # The first that comes with the current answer shows, once a rotation, that it was not lost.
-    if found.counter == answers.counter and found.counter > answers.used:
-        try:
-            used = execute(_USE, {"of_session": found.session_id, "used": found.counter})
-        except SQLAlchemyError:
-            # A read-only database, a deadlock's victim: the next request tries again.
-            log.warning("the use of an answer could not be written", exc_info=True)
-            return
-        if not used:  # a rotation, or another request, was faster
-            _let_in(found)
+signed_in = Guard(authenticate, (A01, A02, A03, A04))
 
 
-def _verify(encoded: str) -> Caller:
+def _verified(token: str) -> Caller:
     try:
-        claims = current_app.extensions["decode"](encoded)
+        claims = current_app.extensions["decode"](token)
         subject, counter = claims["sub"], claims.get("ctr")
         if claims["type"] != "access" or not isinstance(counter, int | None):
-            raise PyJWTError("not of ours")
+            raise PyJWTError("not an access token")
         if not _USER_ID.fullmatch(subject):
-            raise PyJWTError("not of ours")
+            raise PyJWTError("not a user id")
         if claims["exp"] <= now().timestamp():  # the clock skew is for nbf and iat alone
             raise ExpiredSignatureError
         return Caller(int(subject), uuid.UUID(claims["sid"]), counter)
     except ExpiredSignatureError:
         raise ApiError(A02) from None
-    except InvalidSignatureError:  # with one of our key ids; of another length it was cut off
-        kid = get_unverified_header(encoded)["kid"]
-        whole = {key.kid: key.signature_length for key in current_settings.token_keys}[kid]
-        is_whole = len(encoded.rpartition(".")[2]) == whole
-        security_event("access_token_forged" if is_whole else "access_token_refused")
+    except InvalidSignatureError:
+        security_event("access_token_forged")
         raise ApiError(A03) from None
     except (
         PyJWTError,
@@ -182,3 +159,38 @@ def _verify(encoded: str) -> Caller:
     ):
         security_event("access_token_refused")
         raise ApiError(A03) from None
+
+
+def _check_session(token: Caller) -> None:
+    # This statement in every request is what makes a logout take effect at once.
+    values = {
+        "session_id": token.session_id,
+        "user_id": token.user_id,
+        "minute": current_minute(),
+    }
+    session = fetch_one(_LIVING_SESSION, values) if token.user_id <= MAX_ID else None
+    if session is None:
+        raise ApiError(A04)
+    if token.counter is None:
+        return
+
+    # The token is of an answer that was presumed lost, or of one that a restored database does not know.
+    if is_void(session, token.counter) or token.counter > session.counter:
+        reason = "void_used" if is_void(session, token.counter) else "replay"
+        end_session(token.user_id, token.session_id, reason)
+        raise ApiError(A04)
+
+    # The token is so old that the row no longer knows whether its answer was void. A good client refreshes on A02.
+    if token.counter < session.first_void - 1:
+        raise ApiError(A02)
+
+    # The first token of the current answer proves that the client has that answer.
+    if session.used_counter < token.counter == session.counter:
+        try:
+            values = {"of_session": token.session_id, "used": token.counter}
+            is_raised = execute_without_waiting(_RAISE_USED_COUNTER, values)
+        except SQLAlchemyError as error:  # locked or read-only: the next request tries again
+            log.warning("the use of an answer could not be written: %s", error)
+            return
+        if not is_raised:  # the session was refreshed or used meanwhile
+            _check_session(token)

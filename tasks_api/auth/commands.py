@@ -1,4 +1,4 @@
-"""flask users ... and flask sessions ...: what an operator does for people and their devices."""
+"""flask users ... and flask sessions ...: what an operator does for users and their devices."""
 
 import json
 import uuid
@@ -9,17 +9,16 @@ import orjson
 from ..audit import security_event
 from ..database.commands import Commands
 from ..database.engine import AnyRow
-from . import accounts, sessions, users
+from . import sessions, users
 
-user_commands = Commands(
-    "users", help="List users, let them in or keep them out, set a password, export, delete."
-)
-session_commands = Commands("sessions", help="List and end sessions, purge those that ran out.")
 PURGED_AT_ONCE = 1000
+
+user_commands = Commands("users", help="List, deactivate, export and delete users; set a password.")
+session_commands = Commands("sessions", help="List and end sessions; purge expired ones.")
 
 
 def _print_row(*values: object) -> None:
-    """Print one line, whatever people have put into their names."""
+    # Names can contain anything, so replace what would move a terminal's cursor.
     cells = ("".join(c if c.isprintable() else "?" for c in str(value)) for value in values)
     click.echo("\t".join(cells))
 
@@ -27,13 +26,13 @@ def _print_row(*values: object) -> None:
 def _user(email: str) -> AnyRow:
     user = users.find_user(email.strip())
     if user is None:
-        raise click.ClickException(f"there is no user {email}")
+        raise click.ClickException(f"There is no user {email}.")
     return user
 
 
 @user_commands.command("list")
 def list_users() -> None:
-    """Id, email, name, since when, active or not, sessions; one line a user."""
+    """List id, email, name, creation date, state and number of sessions, one user a line."""
     for row in users.list_users():
         name = f"{row.first_name} {row.last_name}"
         state = "active" if row.active else "inactive"
@@ -43,28 +42,28 @@ def list_users() -> None:
 @user_commands.command("activate")
 @click.argument("email")
 def activate(email: str) -> None:
-    """Let a user in again."""
+    """Let a user log in again."""
     user_id = _user(email).id
     users.set_active(user_id, True)
     security_event("user_activated", user_id=user_id)
-    click.echo(f"{email} can log in.")
+    click.echo(f"{email} is active.")
 
 
 @user_commands.command("deactivate")
 @click.argument("email")
 def deactivate(email: str) -> None:
-    """Keep a user out; every session ends at once."""
+    """End all sessions of a user and refuse logins."""
     user_id = _user(email).id
     users.set_active(user_id, False)
     security_event("session_ended", reason="deactivated", user_id=user_id)
-    click.echo(f"{email} is out.")
+    click.echo(f"{email} is inactive.")
 
 
 @user_commands.command("set-password")
 @click.argument("email")
-@click.password_option(help="Asked for if not given, which keeps it out of the shell's history.")
+@click.password_option(help="Without this option the command asks for the password.")
 def set_password(email: str, password: str) -> None:
-    """Set a user's password; every session ends at once."""
+    """Set a user's password and end all sessions of the user."""
     users.set_password(_user(email), password)
     click.echo(f"The password of {email} is set.")
 
@@ -72,32 +71,32 @@ def set_password(email: str, password: str) -> None:
 @user_commands.command("export")
 @click.argument("email")
 def export(email: str) -> None:
-    """Print all that is stored about a user, as JSON; of password and tokens neither hash nor salt."""
-    found = accounts.export(_user(email).id)
+    """Print all that is stored about a user as JSON, without hashes and salts."""
+    found = users.export(_user(email).id)
     text = orjson.dumps(found, option=orjson.OPT_UTC_Z)
-    click.echo(json.dumps(json.loads(text), indent=2))  # in ASCII, whatever is in their names
+    click.echo(json.dumps(json.loads(text), indent=2))  # ASCII, which every terminal can print
 
 
 @user_commands.command("delete")
 @click.argument("email")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(email: str, yes: bool) -> None:
-    """Delete a user with all tasks and sessions, for good."""
-    _user(email)
+    """Delete a user with all tasks and sessions."""
+    user_id = _user(email).id
     if not yes:
         click.confirm(f"Delete {email} with all tasks and sessions?", abort=True)
-    accounts.delete_as_operator(_user(email).id)
+    users.delete_as_operator(user_id)
     click.echo(f"{email} is deleted.")
 
 
 @session_commands.command("list")
 @click.argument("email")
 def list_sessions(email: str) -> None:
-    """Session id, start, last use, end, address, user agent; one line a session."""
+    """List id, start, last use, end, address and user agent, one session a line."""
     for row in sessions.list_sessions(_user(email).id):
         names = ("started_at", "last_used_at", "expiry_date")
         times = [f"{row[name]:%Y-%m-%dT%H:%MZ}" for name in names]
-        _print_row(row["session_id"], *times, row["ip_address"], row["user_agent"])
+        _print_row(row["session_id"], *times, row["ip_address"] or "-", row["user_agent"] or "-")
 
 
 @session_commands.command("end")
@@ -109,13 +108,13 @@ def end(email: str, session_id: uuid.UUID | None) -> None:
     if session_id is None:
         sessions.end_all_sessions(user_id)
     elif not sessions.end_session(user_id, session_id, "operator"):
-        raise click.ClickException(f"{email} has no such session")
+        raise click.ClickException(f"{email} has no such session.")
     click.echo("Ended.")
 
 
 @session_commands.command("purge")
 def purge() -> None:
-    """Delete the sessions that ran out; for cron."""
+    """Delete expired sessions. Run this from cron."""
     purged = 0
     while count := sessions.purge(PURGED_AT_ONCE):
         purged += count

@@ -1,4 +1,4 @@
-"""The refresh token in a cookie, for web pages: no script of theirs can read it there."""
+"""The refresh token in a cookie, for web pages: their scripts cannot read it there."""
 
 import uuid
 from contextlib import suppress
@@ -6,76 +6,92 @@ from contextlib import suppress
 from flask import Response, after_this_request, request
 
 from ..clock import now
-from ..config import current_settings
+from ..config import Settings, current_settings
 from ..errors import CROSS_ORIGIN, R01, ApiError
-from ..web.middleware import host_name
+from ..web.middleware import is_local
 from .refresh_tokens import decode
 from .sessions import OpenSession
 
-NAME = "tasks_refresh"
-_LOCAL = ("localhost", "127.0.0.1", "::1")
+PREFIX = "__Host-"  # keeps sibling domains from setting the cookie (RFC 6265bis, section 4.1.3.2)
 
 
-def token() -> str:
-    """The refresh token in the request's cookie, for a request that counts on it; empty if there is none.
+def token_in_cookie() -> str:
+    """Return the refresh token in the request's cookie, for a request that depends on it, or an empty text.
 
     Raises:
-        ApiError: CROSS_ORIGIN, the request comes from a web page of another origin; R01, there are two such cookies,
-            and one of them may be a sibling domain's (RFC 6265, section 8.6).
+        ApiError: CROSS_ORIGIN, a web page of another origin sent the request; R01, there are two such cookies, and one
+            of them can be another site's.
     """
-    found = _found()
-    if found and not _is_from_here():
+    found = _tokens()
+    if found and not _is_same_origin():
         raise ApiError(CROSS_ORIGIN)
     if len(found) > 1:
-        raise ApiError(R01, f"There are two cookies called {NAME}.")
+        raise ApiError(R01, f"There are two cookies called {_name()}.")
     return found[0] if found else ""
 
 
 def is_of(session_id: uuid.UUID | None) -> bool:
-    """Whether the request's cookie, if it has one, is of this session."""
-    for text in _found():
-        with suppress(ValueError):
-            if decode(text).session_id == session_id:
-                return True
+    """Tell whether the request's cookie holds a token of this session. Two cookies belong to no session."""
+    with suppress(ValueError):
+        (token,) = _tokens()
+        return decode(token).session_id == session_id
     return False
 
 
-def keep(opened: OpenSession) -> None:
-    """Have the answer to this request set the cookie, for what is left of the session."""
-    left = round((opened.expires_at - now()).total_seconds())
-    _set(opened.refresh_token, left)
+def set_cookie(opened: OpenSession) -> None:
+    """Set the cookie in the answer to this request, for the rest of the session."""
+    seconds = round((opened.expires_at - now()).total_seconds())
+    _set(opened.refresh_token, seconds)
 
 
-def clear() -> None:
-    """Have the answer to this request, an error too, clear the cookie."""
+def clear_cookie() -> None:
+    """Clear the cookie in the answer to this request."""
     _set("", 0)
 
 
-def _found() -> list[str]:
-    return [text for text in request.cookies.getlist(NAME) if text]
+def documented_name(settings: Settings) -> str:
+    """Return the cookie's name as it is on an https address."""
+    return PREFIX + settings.cookie_name
+
+
+def _is_secure() -> bool:
+    # Browsers drop a Secure cookie from plain http, at localhost too. SameSite=None needs Secure everywhere.
+    return request.is_secure or current_settings.cookie_samesite == "None" or not is_local()
+
+
+def _name() -> str:
+    return (PREFIX if _is_secure() else "") + current_settings.cookie_name
+
+
+def _tokens() -> list[str]:
+    # Read the header as it was sent. A parser that knows quoted values lets a cookie of another site swallow ours.
+    name = _name()
+    pairs = (pair.partition("=") for pair in request.headers.get("Cookie", "").split(";"))
+    values = [value.strip() for found, _, value in pairs if found.strip() == name]
+    return [value for value in values if value]
 
 
 def _set(text: str, seconds: int) -> None:
-    policy = current_settings.cookie_samesite
+    name, is_secure = _name(), _is_secure()
 
     @after_this_request
     def add(response: Response) -> Response:
         response.set_cookie(
-            NAME,
+            name,
             text,
             max_age=seconds,
-            path=f"{request.script_root}/api/users",
-            secure=request.is_secure or policy == "None" or host_name() not in _LOCAL,
+            path="/",
+            secure=is_secure,
             httponly=True,
-            samesite=policy,
+            samesite=current_settings.cookie_samesite,
         )
         return response
 
 
-def _is_from_here() -> bool:
-    """Whether a page of our own, one that is allowed by name, or no page at all sent the request.
+def _is_same_origin() -> bool:
+    """Tell whether the request is from a page of this origin, of an allowed origin, or from no page.
 
-    Browsers say so in Sec-Fetch-Site; older ones name the page in Origin. SameSite alone lets sibling domains in.
+    SameSite alone would let sibling domains in. Browsers name the page in Sec-Fetch-Site, older ones in Origin.
     """
     origin = request.headers.get("Origin", "")
     if origin != "*" and origin in current_settings.cors_origins:
@@ -83,7 +99,7 @@ def _is_from_here() -> bool:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site in ("same-origin", "none")
-    # Of the header, for request.host is empty where the name has an underscore.
+    # request.host is empty when the name has an underscore, so read the header.
     host = request.headers.get("Host", "").lower()
     own = (f"http://{host.removesuffix(':80')}", f"https://{host.removesuffix(':443')}")
     return not origin or (host != "" and origin.lower() in own)

@@ -1,26 +1,26 @@
-"""Email addresses: what is none, and which are the same."""
+"""Email addresses: which are accepted, and which are the same."""
 
 from marshmallow import ValidationError, validate
 
-_looks_like_one = validate.Email()
+_check_form = validate.Email()
 
 
 def malformation(email: str) -> str | None:
-    """Why ``email`` cannot be that of a user who is new here, if so."""
-    if not email.isascii():  # whose case folds alike on every database
+    """Say why ``email`` is not accepted for an account, or return None."""
+    if not email.isascii():  # only ASCII has the same upper and lower case in all databases
         return "must be an email address in ASCII (write the domain in its xn-- form)"
     try:
-        _looks_like_one(email)
+        _check_form(email)
     except ValidationError:
         return "must be an email address"
-    # In quotes control characters would do for the RFC.
+    # The form allows control characters in quotes.
     return None if email.isprintable() else "must be an email address"
 
 
 def are_same(one: str, other: str) -> bool:
-    """Whether two addresses differ in nothing but the case of ASCII letters and blanks around them."""
+    """Tell whether two addresses differ only in the case of ASCII letters and in blanks around them."""
     return _folded(one) == _folded(other)
 
 
 def _folded(email: str) -> bytes:
-    return email.strip().encode().lower()  # of bytes, ASCII letters alone
+    return email.strip().encode().lower()  # lower() of bytes changes ASCII letters alone

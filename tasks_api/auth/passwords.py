@@ -1,7 +1,7 @@
 """Password hashes: PBKDF2-HMAC-SHA256 with a random salt for each user.
 
-Two formats of one algorithm. The .NET original writes the bare base64 of the key and always means 100,000
-iterations; every other count is written in front: ``pbkdf2-sha256$600000$<base64>``.
+There are two formats. The .NET original writes the base64 of the key alone and always means 100,000 iterations. Hashes
+with another count begin with it: ``pbkdf2-sha256$600000$<base64>``.
 """
 
 import hmac
@@ -11,83 +11,73 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import cache
 from hashlib import pbkdf2_hmac
-from unicodedata import category, normalize
+from unicodedata import normalize
 
 ORIGINAL_ITERATIONS = 100_000
 BYTES = 32  # of a key, and of a salt
 MIN_LENGTH = 8
 MAX_LENGTH = 256
+MIN_SCORE = 2  # zxcvbn's, of 0 to 4: more than 10**6 guesses
+ZXCVBN_LENGTH = 72  # zxcvbn refuses longer texts
+DEMO_PASSWORD = "Tasks-demo-2026"  # of the seed data; README tells it everybody
 _COUNTED = re.compile(r"pbkdf2-sha256\$([0-9]{1,9})\$")
-_ROWS = [
-    row[::step] for row in ("abcdefghijklmnopqrstuvwxyz", "0123456789" * 2) for step in (1, -1)
-]
 
 
-def weakness(password: str, email: str, first_name: str, last_name: str) -> str | None:
-    """Why nobody should have ``password``, or None. Length and lists decide, not which characters it is made of.
+def weakness(password: str, *personal: str) -> str | None:
+    """Say why ``password`` is not accepted, or return None. Length and guessability decide, not kinds of characters.
 
     Source: NIST SP 800-63B, section 3.1.1.2.
+
+    Args:
+        password: in plain text.
+        personal: the user's email and names, which are guessed first.
     """
-    folded = password.casefold()
-    # As it looks: width, blanks around it and what cannot be seen count for nothing.
-    plain = "".join(c for c in normalize("NFKC", folded).strip() if category(c) != "Cf")
-    names = (first_name, last_name, f"{first_name} {last_name}", f"{first_name}{last_name}")
+    from zxcvbn import zxcvbn  # loaded at the first signup, because its lists take 12 MB
+
     length = len(password.encode("utf-16-le")) // 2  # as nvarchar and .NET count
     if not MIN_LENGTH <= length <= MAX_LENGTH:
         return f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters."
-    if len(set(plain)) <= 1 or any(plain in row for row in _ROWS):
-        return "The password is one character or one row of characters: whoever guesses tries that first."
-    if plain in _common_passwords():
-        return "This password is one of the most common ones: whoever guesses tries it first."
-    if folded in {email.casefold(), email.partition("@")[0].casefold()}:
-        return "The password must not be your email address."
-    if folded in {name.casefold() for name in names}:
-        return "The password must not be your name."
+    # NFKC: wide letters look like common ones.
+    found = zxcvbn(normalize("NFKC", password)[:ZXCVBN_LENGTH], [*personal, DEMO_PASSWORD])
+    if found["score"] < MIN_SCORE:
+        return found["feedback"]["warning"] or "This password is easy to guess."
     return None
-
-
-@cache
-def _common_passwords() -> frozenset[str]:
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # 12 MB, for whoever signs people up
-
-    # And the one that README tells everybody.
-    return frozenset(FREQUENCY_LISTS["passwords"]) | {"tasks-demo-2026"}
 
 
 @dataclass(frozen=True)
 class PasswordHash:
-    """What the columns Password and PasswordSalt hold."""
+    """The columns Password and PasswordSalt of a user."""
 
     password: str
     password_salt: str
 
     @property
     def iterations(self) -> int:
-        """The count this hash was made with."""
+        """The number of iterations that made this hash."""
         found = _COUNTED.match(self.password)
         return int(found[1]) if found else ORIGINAL_ITERATIONS
 
 
-# Of an account that does not exist; no password made it.
-NOBODY = PasswordHash("pbkdf2-sha256$1$", "")
+# Verified in place of an account that does not exist. No password matches it.
+UNKNOWN_USER = PasswordHash("pbkdf2-sha256$1$", "")
 
 
 class Hasher:
-    """Makes and verifies hashes, in a time that does not tell which emails exist.
+    """Makes and verifies hashes. The time that it takes does not tell which emails exist.
 
-    Every verification costs the same number of iterations: as many as the dearest hash that this process
-    has met, and at least ``iterations``.
+    Every verification takes the same number of iterations: the largest number that this process has seen in a hash, and
+    at least ``iterations``.
 
     Args:
-        iterations: the count of new hashes.
+        iterations: for new hashes.
     """
 
     def __init__(self, iterations: int) -> None:
         self.iterations = iterations
-        self._cost = iterations
+        self._most_iterations = iterations
 
     def hash(self, password: str) -> PasswordHash:
-        """A new hash with a new salt."""
+        """Make a hash with a new salt."""
         salt = os.urandom(BYTES)
         key = b64encode(_derive(password, salt, self.iterations)).decode()
         bare = self.iterations == ORIGINAL_ITERATIONS
@@ -96,21 +86,21 @@ class Hasher:
         )
 
     def verify(self, password: str, expected: PasswordHash) -> bool:
-        """Whether ``password`` made ``expected``; ``NOBODY`` takes as long."""
+        """Tell whether ``password`` made ``expected``. ``UNKNOWN_USER`` takes as long as any other."""
         count = expected.iterations
-        self._cost = max(self._cost, count)
+        self._most_iterations = max(self._most_iterations, count)
         try:
             salt = b64decode(expected.password_salt)
             key = b64decode(expected.password.rpartition("$")[2])
-        except ValueError:  # neither we nor the original wrote this
+        except ValueError:  # another program wrote the row
             salt, key = b"", b""
         derived = _derive(password, salt, count)
-        if self._cost > count:
-            _derive(password, salt, self._cost - count)
+        if self._most_iterations > count:
+            _derive(password, salt, self._most_iterations - count)
         return hmac.compare_digest(derived, key)
 
 
-hasher_of = cache(Hasher)  # the process's, for each count
+hasher_of = cache(Hasher)  # one for each number of iterations, for the whole process
 
 
 def _derive(password: str, salt: bytes, iterations: int) -> bytes:

@@ -1,4 +1,8 @@
-"""What a refresh token is worth: the cases of a refresh, and logging out with one."""
+"""The refresh: what a refresh token is worth, in six cases. docs/tokens.md explains the rule.
+
+An answer is a pair of tokens: what a login or a refresh returned. Its number is the row's Counter. The parent is the
+refresh token that the current answer was given for.
+"""
 
 import uuid
 from datetime import datetime, timedelta
@@ -10,44 +14,45 @@ from ..audit import security_event
 from ..clock import now
 from ..config import current_settings
 from ..database.engine import AnyRow, execute, fetch_one
+from ..database.tables import MAX_ID, SESSION, USER, session_table, user_table
 from ..errors import INVALID_GRANT, ApiError
-from ..models import MAX_ID, refresh_tokens, users
-from .answers import Answers
 from .refresh_tokens import Token, decode, has_hash, token_hash
-from .sessions import Device, OpenSession, end_session, expiry, keyring, started_at
+from .sessions import (
+    Device,
+    OpenSession,
+    client_of,
+    end_session,
+    expiry,
+    is_void,
+    keyring,
+    started_at,
+)
 
-session, user = refresh_tokens.c, users.c
-
-# Built once: building a statement takes longer than executing it.
 _SESSION_AND_USER = (
-    select(refresh_tokens, user.first_name, user.active)
-    .join(users, user.id == session.user_id)
-    .where(session.session_id == bindparam("session_id"))
+    select(session_table, USER.first_name, USER.active)
+    .join(user_table, USER.id == SESSION.user_id)
+    .where(SESSION.session_id == bindparam("session_id"))
 )
-_COMPARE_AND_SWAP = update(refresh_tokens).where(
-    session.session_id == bindparam("of_session"),
-    session.counter == bindparam("read_counter"),
-    session.token_hash == bindparam("read_hash"),
-    session.used_counter <= bindparam("used_at_most"),
+_COMPARE_AND_SWAP = update(session_table).where(
+    SESSION.session_id == bindparam("of_session"),
+    SESSION.counter == bindparam("read_counter"),
+    SESSION.token_hash == bindparam("read_hash"),
+    SESSION.used_counter <= bindparam("max_used"),
 )
-
-
-class OtherUserError(ApiError):
-    """The refresh token may be good, but it is not the user's who is named."""
 
 
 def refresh(text: str, user_id: int, device: Device) -> OpenSession:
-    """Answer a refresh token with the session's current one.
+    """Answer a refresh token with the session's next pair of tokens.
 
     Args:
         text: the refresh token.
-        user_id: whose it should be, 0 if the client does not say.
+        user_id: the user whose token it should be; 0 if the client does not say.
         device: where the request came from.
 
     Raises:
-        ApiError: INVALID_GRANT; OtherUserError, if the token is good for somebody else.
+        ApiError: INVALID_GRANT.
     """
-    # Not ours, or made up: nothing changes, so that nobody can end a session without having held its token.
+    # 1. Not a token of ours. Nothing changes, so that only somebody who held a token can end its session.
     try:
         token = decode(text)
     except ValueError:
@@ -56,59 +61,60 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
     if row is None:
         _refuse("unknown_session", session_id=token.session_id)
     facts = {"user_id": row.user_id, "session_id": row.session_id}
-    if user_id and user_id != row.user_id:
-        security_event("refresh_refused", reason="other_user", **facts)
-        raise OtherUserError(INVALID_GRANT)
+    if user_id not in (0, row.user_id):
+        _refuse("other_user", **facts)
 
-    # The session ran out, or its user was deactivated.
+    # 2. The session has expired, or its user was deactivated.
     moment = now()
-    oldest = moment - timedelta(days=current_settings.session_max_days)
-    if row.expiry_date <= moment or started_at(row) <= oldest or not row.active:
+    oldest_start = moment - timedelta(days=current_settings.session_max_days)
+    if row.expiry_date <= moment or started_at(row) <= oldest_start or not row.active:
         _refuse("session_over", **facts)
 
-    # The current token, as nearly always. Of simultaneous requests one wins the compare-and-swap; the others
-    # are judged again, and find themselves in the next case.
-    answers = Answers.of(row)
-    if token.counter == answers.counter:
+    # 3. The current token: nearly every refresh. Of simultaneous requests one wins the compare-and-swap. The others
+    # start again, and find their token in case 4.
+    if token.counter == row.counter:
         if not has_hash(token, row.token_salt, row.token_hash):
             _refuse("other_hash", **facts)
-        opened = _rotate(row, answers.rotated(), device)
+        opened = _rotate(row, device)
         return opened or refresh(text, user_id, device)
 
-    # The token before, a moment ago: a second tab that refreshed at once. Both get the same successor.
-    age = _seconds_since_rotation(row)
     window = current_settings.refresh_retry_seconds
-    if token.counter == answers.parent and window and age <= window:
-        known = keyring().find(row.session_id, row.counter, row.token_salt, row.token_hash)
-        if known is None:
+    age = (moment - (row.rotated_at or started_at(row))).total_seconds()  # below 0: clocks differ
+    client = client_of(device.ip_address)
+    is_same_client = client != "" and client == client_of(row.ip_address)
+
+    # 4. A second tab that refreshed at the same time, or a request that the network delivered late. The parent gets the
+    # same successor again. An older token gets nothing, and nothing ends.
+    if window and age <= window and is_same_client and token.counter < row.counter:
+        if token.counter != _parent(row):
+            _refuse("late", **facts)
+        current = keyring().find(row.session_id, row.counter, row.token_salt, row.token_hash)
+        if current is None:
             _refuse("other_hash", **facts)
         security_event("refresh_retried", reason="tab", age=round(age), **facts)
-        return _opened(row, known, row.expiry_date)
+        return _opened(row, current, row.expiry_date)
 
-    # The same, later, and nothing of the current answer was ever used: a train went into a tunnel, a lid was
-    # closed, an app was killed before it could store the answer. The client gets another one, and the answer that
-    # was lost is void. If it was not lost, somebody else has it, and the first who acts with it ends the session.
-    again = answers.answered_again()
-    if token.counter == answers.parent and window and answers.is_unused and again:
-        opened = _rotate(row, again, device, used_at_most=answers.counter - 1)
+    # 5. A lost answer: a train entered a tunnel, a lid was closed, an app was killed before it stored the answer. The
+    # parent gets a new successor, and the lost answer is void. If a thief has it, his first use ends the session.
+    if window and token.counter == _parent(row) and row.used_counter < row.counter:
+        opened = _rotate(row, device, is_lost=True)
         if opened:
             security_event("refresh_retried", reason="lost_answer", age=round(age), **facts)
         return opened or refresh(text, user_id, device)
 
-    # A void token, an older one, or the parent's when its answer was used: two parties hold copies, and one of them
-    # stole it. A newer one than the row knows: the database was restored from a backup, and nobody can tell any
-    # more. Nobody keeps the session.
-    reason = "void_used" if answers.is_void(token.counter) else "replay"
+    # 6. Two parties hold copies of one session, and one of them stole it. Or the database was restored from a backup,
+    # and the token is newer than the row. The session ends for both.
+    reason = "void_used" if is_void(row, token.counter) else "replay"
     end_session(row.user_id, row.session_id, reason)
     security_event("refresh_replayed", counter=token.counter, current=row.counter, **facts)
     raise ApiError(INVALID_GRANT)
 
 
 def log_out(text: str) -> uuid.UUID | None:
-    """End the session of a refresh token, current or used; any other text changes nothing (RFC 7009).
+    """End the session of a refresh token, of the current one or an older one. Other texts change nothing (RFC 7009).
 
     Returns:
-        Which session that was.
+        The id of the session that ended.
     """
     try:
         token = decode(text)
@@ -127,43 +133,49 @@ def _refuse(reason: str, **facts: object) -> NoReturn:
 
 
 def _session_of(token: Token) -> AnyRow | None:
-    """The session of ``token``, if one of our keys made the token."""
+    """Return the token's session with its user, if one of our keys made the token."""
     row = fetch_one(_SESSION_AND_USER, {"session_id": token.session_id})
     return row if row is not None and keyring().made(token, row.token_salt) else None
 
 
-def _seconds_since_rotation(row: AnyRow) -> float:
-    # A rotation in the future is now: clocks differ. A row without one was never rotated, and has no parent.
-    return max(0.0, (now() - (row.rotated_at or started_at(row))).total_seconds())
+def _parent(row: AnyRow) -> int:
+    """Return the counter of the token that the current answer was given for: the one before the void answers."""
+    follows_void_answers = 0 < row.last_void == row.counter - 1
+    return int(row.first_void if follows_void_answers else row.counter) - 1
 
 
-def _opened(row: AnyRow, token: Token, expires_at: datetime) -> OpenSession:
-    return OpenSession(
-        row.user_id, row.first_name, row.session_id, expires_at, token.counter, str(token)
-    )
+def _rotate(row: AnyRow, device: Device, *, is_lost: bool = False) -> OpenSession | None:
+    """Compare and swap: make the next answer if the row is still as it was read.
 
-
-def _rotate(
-    row: AnyRow, answers: Answers, device: Device, used_at_most: int = MAX_ID
-) -> OpenSession | None:
-    """Compare and swap: the session's next answer, if the row is still as it was read."""
+    Args:
+        row: the session.
+        device: where the request came from.
+        is_lost: whether the current answer was lost. Then it becomes void, if it is still unused.
+    """
     moment = now()
-    successor = keyring().make(row.session_id, answers.counter, row.token_salt)
+    successor = keyring().make(row.session_id, row.counter + 1, row.token_salt)
     expires_at = expiry(started_at(row), moment)
+    first_void, last_void = row.first_void, row.last_void
+    if is_lost:
+        first_void, last_void = _parent(row) + 1, row.counter
     changes = {
         "of_session": row.session_id,
         "read_counter": row.counter,
         "read_hash": row.token_hash,
-        "used_at_most": used_at_most,
-        "counter": answers.counter,
-        "void_answers": answers.void,
-        "void_counter": answers.counter,
+        "max_used": row.counter - 1 if is_lost else MAX_ID,
+        "counter": successor.counter,
+        "first_void": first_void,
+        "last_void": last_void,
         "token_hash": token_hash(successor, row.token_salt),
         "expiry_date": expires_at,
         "rotated_at": moment,
         "user_agent": device.user_agent,
         "ip_address": device.ip_address,
     }
-    if not execute(_COMPARE_AND_SWAP, changes):
-        return None
-    return _opened(row, successor, expires_at)
+    return _opened(row, successor, expires_at) if execute(_COMPARE_AND_SWAP, changes) else None
+
+
+def _opened(row: AnyRow, token: Token, expires_at: datetime) -> OpenSession:
+    return OpenSession(
+        row.user_id, row.first_name, row.session_id, expires_at, token.counter, str(token)
+    )

@@ -1,12 +1,12 @@
-"""The refresh token: what it is made of, and how it is told from a forgery. No database, no Flask.
+"""The refresh token: how it is made, and how it is told from a forgery. Neither database nor Flask is needed.
 
     token     = base64url(SessionId, 16 bytes | Counter, 4 bytes big-endian | MAC, 32 bytes), 70 characters
     MAC       = HMAC-SHA256(server key, context | SessionId | Counter | salt)
     TokenHash = base64(HMAC-SHA256(salt, token))
 
-The token is derived, not random: the one successor of a token can be told again to a client that lost the
-answer, and every older token of a session can be told from a forgery, without keeping any of them. Whoever
-reads the database has the salts but no server key; whoever has the server key has no salts.
+The token is derived, not random. So the server can make the successor of a token again for a client that lost the
+answer, and can tell every older token of a session from a forgery, without storing any of them. The database alone
+cannot make a token, because it has no server key; the server key alone cannot, because it has no salts.
 """
 
 import hmac
@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 CONTEXT = b"tasks-api refresh token v1"
-_TEXT = re.compile(r"[A-Za-z0-9_-]{70}", re.ASCII)
+_TOKEN_TEXT = re.compile(r"[A-Za-z0-9_-]{70}", re.ASCII)
 
 
 class Token(NamedTuple):
-    """A refresh token, taken apart. It may be a forgery until ``Keyring.made`` says otherwise."""
+    """The parts of a refresh token. It may be forged; ``Keyring.made`` tells."""
 
     session_id: uuid.UUID
     counter: int
@@ -34,36 +34,36 @@ class Token(NamedTuple):
 
 
 def decode(text: str) -> Token:
-    """Take a token apart.
+    """Return the parts of a token.
 
     Raises:
-        ValueError: this is no refresh token of ours.
+        ValueError: the text is not a refresh token of this service.
     """
-    if _TEXT.fullmatch(text):
+    if _TOKEN_TEXT.fullmatch(text):
         raw = urlsafe_b64decode(text + "==")
         token = Token(uuid.UUID(bytes=raw[:16]), int.from_bytes(raw[16:20]), raw[20:])
-        if str(token) == text:  # base64's last character has bits that count for nothing
+        if str(token) == text:  # four bits of the last character mean nothing and must be 0
             return token
     raise ValueError("not a refresh token")
 
 
 def new_salt() -> str:
-    """A session's TokenSalt: base64 of 32 random bytes, 44 of the column's 50 characters."""
+    """Return a TokenSalt: 32 random bytes in base64."""
     return b64encode(os.urandom(32)).decode()
 
 
 def token_hash(token: Token, salt: str) -> str:
-    """What TokenHash holds for ``token``."""
+    """Return the TokenHash of ``token``."""
     return b64encode(hmac.digest(_salt_bytes(salt), str(token).encode(), "sha256")).decode()
 
 
-def has_hash(token: Token, salt: str, stored: str) -> bool:
-    """Whether ``stored`` is the hash of ``token``."""
-    return hmac.compare_digest(token_hash(token, salt).encode(), stored.encode())
+def has_hash(token: Token, salt: str, expected: str) -> bool:
+    """Tell whether ``expected`` is the hash of ``token``."""
+    return hmac.compare_digest(token_hash(token, salt).encode(), expected.encode())
 
 
 class Keyring:
-    """The server keys: the first makes tokens, all of them verify.
+    """The server keys: the first one makes tokens, all of them verify.
 
     Args:
         keys: newest first.
@@ -73,18 +73,18 @@ class Keyring:
         self._keys = keys
 
     def make(self, session_id: uuid.UUID, counter: int, salt: str) -> Token:
-        """The session's token number ``counter``."""
+        """Make the session's token with this counter."""
         return next(self._candidates(session_id, counter, salt))
 
     def made(self, token: Token, salt: str) -> bool:
-        """Whether one of the keys made ``token``."""
+        """Tell whether one of the keys made ``token``."""
         candidates = self._candidates(token.session_id, token.counter, salt)
         return any(hmac.compare_digest(candidate.mac, token.mac) for candidate in candidates)
 
-    def find(self, session_id: uuid.UUID, counter: int, salt: str, stored: str) -> Token | None:
-        """The session's token number ``counter`` whose hash is ``stored``, whichever key made it."""
+    def find(self, session_id: uuid.UUID, counter: int, salt: str, expected: str) -> Token | None:
+        """Return the session's token with this counter whose hash is ``expected``, whichever key made it."""
         candidates = self._candidates(session_id, counter, salt)
-        return next((token for token in candidates if has_hash(token, salt, stored)), None)
+        return next((token for token in candidates if has_hash(token, salt, expected)), None)
 
     def _candidates(self, session_id: uuid.UUID, counter: int, salt: str) -> Iterator[Token]:
         message = CONTEXT + session_id.bytes + counter.to_bytes(4) + _salt_bytes(salt)
@@ -95,5 +95,5 @@ class Keyring:
 def _salt_bytes(salt: str) -> bytes:
     try:
         return b64decode(salt)
-    except ValueError:  # a row that somebody else wrote; its tokens are not ours
+    except ValueError:  # another program wrote the row
         return b""

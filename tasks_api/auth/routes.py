@@ -1,13 +1,12 @@
-"""/api/users: signing up, in and out; who am I; my devices. And the keys that others verify our tokens with."""
+"""/api/users: signing up, in and out; my account; my devices. And the keys that verify our access tokens."""
 
 import uuid
-from contextlib import suppress
 from typing import Any
 
+import orjson
 from flask import Blueprint as FlaskBlueprint
-from flask import Response, jsonify, request
+from flask import Response, g, request
 
-from ..attempts import client_of, hit, refuse
 from ..config import current_settings
 from ..errors import (
     A01,
@@ -15,7 +14,6 @@ from ..errors import (
     A03,
     A04,
     CROSS_ORIGIN,
-    IN_USE,
     INVALID_GRANT,
     L02,
     NOT_FOUND,
@@ -27,9 +25,11 @@ from ..errors import (
     S04,
     ApiError,
 )
-from ..web.blueprint import Blueprint
-from . import accounts, cookie, refresh, sessions, users
-from .access_tokens import authenticate, caller, issue
+from ..web.blueprint import JSON, Blueprint, refuses, returns
+from ..web.parsing import takes
+from . import cookie, limits, login, refresh, sessions, users
+from .access_tokens import authenticate, caller, issue, signed_in
+from .keys import current_keys
 from .schemas import (
     DeletionRequest,
     InfoChanges,
@@ -45,210 +45,194 @@ from .schemas import (
 )
 from .sessions import Device, OpenSession
 
-# A new key is announced so long before it signs, or it is not known elsewhere yet.
-JWKS_SECONDS = 300
+JWKS_SECONDS = 300  # how long other services may keep the keys
 
-auth = Blueprint("users", "/api/users", "Signing up, in and out; refreshing")
-account = Blueprint("account", "/api/users", "My account, my password, my devices", authenticate)
+entrance = Blueprint("users", "/api/users", "Signing up, in and out; refreshing")
+account = Blueprint("account", "/api/users", "My account, my password, my devices", signed_in)
 jwks = FlaskBlueprint("jwks", __name__)
 
 
-@auth.post("/signup")
-@auth.errors(S02, S03, S04, RATE_LIMITED)
-@auth.arguments(SignupRequest())
-@auth.response(201, UserResponse)
+@entrance.post("/signup")
+@returns(UserResponse(), 201)
+@refuses(S02, S03, S04, RATE_LIMITED)
+@takes(SignupRequest())
+@limits.limit("signup")
 def sign_up(body: dict[str, Any]) -> Any:
-    """Sign up: a new, active user.
+    """Sign up.
 
-    Emails are unique whatever their case, and what `ts` says becomes the creation date.
+    Adds an active user. Two users cannot have the same email, in upper or lower case.
     """
-    _count_attempt("signup")
     return users.sign_up(body.pop("password"), body.pop("confirm_password"), body)
 
 
-@auth.post("/login")
-@auth.errors(L02, RATE_LIMITED)
-@auth.arguments(LoginRequest())
-@auth.response(200, TokenResponse)
+@entrance.post("/login")
+@returns(TokenResponse())
+@refuses(L02, RATE_LIMITED)
+@takes(LoginRequest())
+@limits.limit("login")
+@limits.failed_logins
 def log_in(body: dict[str, Any]) -> Any:
-    """Log in: opens a session, answers both its tokens.
+    """Log in.
 
-    With `cookie` the refresh token comes as a cookie that no script can read, and `refreshToken` is null.
+    Opens a session and returns both its tokens. With `cookie` the refresh token comes as a cookie that scripts cannot
+    read, and `refreshToken` is null.
     """
-    _count_attempt("login")
-    opened = users.log_in(body["email"], body["password"], _device())
+    opened = login.log_in(body["email"], body["password"], _device())
     return _tokens(opened, in_cookie=body["cookie"])
 
 
-@auth.post("/refresh_token")
-@auth.errors(INVALID_GRANT, CROSS_ORIGIN, RATE_LIMITED)
-@auth.arguments(RefreshRequest(), required=False)
-@auth.response(200, TokenResponse)
+@entrance.post("/refresh_token")
+@returns(TokenResponse())
+@refuses(INVALID_GRANT, CROSS_ORIGIN)
+@takes(RefreshRequest())
 def refresh_token(body: dict[str, Any]) -> Any:
-    """Refresh: the refresh token of the body, or else of the cookie, is used up, the answer has the next one.
+    """Refresh.
 
-    A used token is answered again if its answer was lost: if nothing of that has been used. After that it ends
-    the session, for two parties have it.
+    Exchanges the refresh token of the body, or else of the cookie, for new tokens. A token that was exchanged is
+    answered again while nothing of its answer has been used. Later it ends the session, because two parties have it.
     """
     in_cookie = not body["refresh_token"].strip()
-    text = cookie.token() if in_cookie else body["refresh_token"]
+    text = cookie.token_in_cookie() if in_cookie else body["refresh_token"]
     if not text:
         raise ApiError(R01, "refreshToken is missing.", errors={"refreshToken": ["is missing"]})
-    try:
-        opened = refresh.refresh(text, body["user_id"], _device())
-    except ApiError as error:
-        _count_attempt("refresh")  # a good token is never held up: nobody guesses one
-        if in_cookie and not isinstance(error, refresh.OtherUserError):
-            cookie.clear()
-        raise
+    opened = refresh.refresh(text, body["user_id"] or 0, _device())
     return _tokens(opened, in_cookie=in_cookie)
 
 
-@auth.after_request
-def ask_back_within_the_retry_window(response: Response) -> Response:
-    """Have a refused client come back while its lost answer can still be told again."""
-    window = current_settings.refresh_retry_seconds
-    if request.endpoint == "users.refresh_token" and "Retry-After" in response.headers and window:
-        seconds = min(int(response.headers["Retry-After"]), window - 1)
-        response.headers["Retry-After"] = str(max(1, seconds))
-    return response
-
-
-@auth.post("/logout")
-@auth.errors(A01, A02, A03, A04, CROSS_ORIGIN)
-@auth.arguments(LogoutRequest(), required=False)
-@auth.response(204)
-@auth.doc(security=[{"bearer": []}, {"cookie": []}, {}])
+@entrance.post("/logout")
+@returns(None, 204)
+@refuses(A01, A02, A03, A04, CROSS_ORIGIN, security=[{"bearer": []}, {"cookie": []}, {}])
+@takes(LogoutRequest())
 def log_out(body: dict[str, Any]) -> None:
-    """Log out: both tokens of the session stop working at once.
+    """Log out.
 
-    It is that of the body's refresh token, or else of the access token, or else of the cookie.
+    Ends the session of the body's refresh token, or else of the access token, or else of the cookie. Both its tokens
+    stop working at once.
     """
     text = body["refresh_token"]
     ended = refresh.log_out(text) if text.strip() else _log_out_without_body()
     if cookie.is_of(ended):
-        cookie.clear()
+        cookie.clear_cookie()
 
 
 def _log_out_without_body() -> uuid.UUID | None:
     try:
         authenticate()
-        if not sessions.end_session(caller().user_id, caller().session_id, "logout"):
-            raise ApiError(A04)
-        return caller().session_id
     except ApiError:
-        text = cookie.token()
+        text = cookie.token_in_cookie()
         if not text:
             raise
-    ended = refresh.log_out(text)
-    if ended is None:
-        cookie.clear()  # of no use any more
-    return ended
+        return refresh.log_out(text)
+    sessions.end_session(caller().user_id, caller().session_id, "logout")
+    return caller().session_id
 
 
 @account.get("/info")
-@account.errors()
-@account.response(200, InfoResponse)
+@returns(InfoResponse())
 def info() -> Any:
-    """Who am I.
+    """Get my details.
 
-    The user of the access token.
+    They are those of the access token's user.
     """
-    return users.details(caller().user_id)
+    return users.get_user(caller().user_id)
+
+
+def _checks_no_password() -> bool:
+    return not {"email", "current_password"} <= g.body.keys()
 
 
 @account.patch("/info")
-@account.errors(S02, P01, RATE_LIMITED)
-@account.arguments(InfoChanges())
-@account.response(200, InfoResponse)
+@returns(InfoResponse())
+@refuses(S02, P01, RATE_LIMITED)
+@takes(InfoChanges())
+@limits.passwords_of_session(exempt_when=_checks_no_password)
 def change_info(body: dict[str, Any]) -> Any:
-    """Change what the body names of my names and my email.
+    """Change my names or my email.
 
-    The rest stays, no session ends, null is malformed. A new email needs `currentPassword`.
+    What the body does not name stays, and no session ends. A new email needs `currentPassword`. null is malformed.
     """
     password = body.pop("current_password", None)
-    if password is not None and "email" in body:
-        _count_attempt("password")
-    return accounts.change_info(caller().user_id, body, password, _device())
+    return users.change_info(caller().user_id, body, password)
 
 
 @account.post("/delete")
-@account.errors(P01, IN_USE, RATE_LIMITED)
-@account.arguments(DeletionRequest())
-@account.response(204)
+@returns(None, 204)
+@refuses(P01, RATE_LIMITED)
+@takes(DeletionRequest())
+@limits.passwords_of_session()
 def delete_account(body: dict[str, Any]) -> None:
-    """Delete my account: my tasks, my sessions and me, for good.
+    """Delete my account.
 
-    All tokens of the user stop working at once, and the email is free again.
+    Deletes my tasks, my sessions and my user. All my tokens stop working at once, and the email is free again.
     """
-    _count_attempt("password")
-    ended = accounts.delete_own(caller().user_id, body["current_password"], _device())
+    ended = users.delete_account(caller().user_id, body["current_password"])
     if any(cookie.is_of(session_id) for session_id in ended):
-        cookie.clear()
+        cookie.clear_cookie()
 
 
 @account.put("/password")
-@account.errors(S03, S04, P01, RATE_LIMITED)
-@account.arguments(PasswordRequest())
-@account.response(200, TokenResponse)
+@returns(TokenResponse())
+@refuses(S03, S04, P01, RATE_LIMITED)
+@takes(PasswordRequest())
+@limits.passwords_of_session()
 def change_password(body: dict[str, Any]) -> Any:
-    """Change the password: ends every session, the answer opens a new one.
+    """Change my password.
 
-    With the session's own cookie the new refresh token comes as a cookie too.
+    Ends all my sessions; the answer opens a new one. If the request has the session's cookie, the new refresh token
+    comes as a cookie too.
     """
-    _count_attempt("password")
     in_cookie = cookie.is_of(caller().session_id)
-    opened = users.change_password(caller().user_id, **body, device=_device())
+    opened = login.change_password(caller().user_id, **body, device=_device())
     return _tokens(opened, in_cookie=in_cookie)
 
 
 @account.get("/sessions")
-@account.errors()
-@account.response(200, SessionResponse(many=True))
+@returns(SessionResponse(many=True))
 def list_sessions() -> Any:
-    """The devices that are signed in, the most recently used first.
+    """List my devices that are signed in.
 
-    Each is a session, however often its tokens were refreshed.
+    Each one is a session. The most recently used one comes first.
     """
     return sessions.list_sessions(caller().user_id, caller().session_id)
 
 
-@account.delete("/sessions/<session_id>")
-@account.errors(NOT_FOUND)
-@account.response(204)
-def end_session(session_id: str) -> None:
-    """Sign one device out.
+@account.delete("/sessions/<uuid:session_id>")
+@returns(None, 204)
+@refuses(NOT_FOUND)
+def end_session(session_id: uuid.UUID) -> None:
+    """Sign out one of my devices.
 
     Both its tokens stop working at once.
     """
-    with suppress(ValueError):
-        if sessions.end_session(caller().user_id, uuid.UUID(session_id), "signed_out"):
-            return
-    raise ApiError(NOT_FOUND, "You have no such session.")
+    if not sessions.end_session(caller().user_id, session_id, "signed_out"):
+        raise ApiError(NOT_FOUND, "You have no such session.")
+    if cookie.is_of(session_id):
+        cookie.clear_cookie()
 
 
 @account.delete("/sessions")
-@account.errors()
-@account.response(204)
+@returns(None, 204)
 def end_all_sessions() -> None:
-    """Sign all devices out, this one too.
+    """Sign out all my devices, this one too.
 
-    All tokens of the user stop working at once.
+    All my tokens stop working at once.
     """
     sessions.end_all_sessions(caller().user_id)
+    if cookie.is_of(caller().session_id):
+        cookie.clear_cookie()
 
 
 @jwks.get("/.well-known/jwks.json")
 def public_keys() -> Response:
-    """The public halves of the keys of access tokens, newest first (RFC 7517)."""
-    response = jsonify(keys=current_settings.public_keys)
+    """Return the public keys of access tokens, newest first (RFC 7517)."""
+    response = Response(orjson.dumps({"keys": current_keys().public}), content_type=JSON)
     response.headers["Cache-Control"] = f"public, max-age={JWKS_SECONDS}"
     return response
 
 
 def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:
     if in_cookie:
-        cookie.keep(opened)
+        cookie.set_cookie(opened)
     return {
         "access_token": issue(opened),
         "refresh_token": None if in_cookie else opened.refresh_token,
@@ -259,15 +243,7 @@ def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:
     }
 
 
-def _count_attempt(route: str) -> None:
-    """Count an attempt of the request's client against the setting ``ratelimit_<route>``."""
-    rate = getattr(current_settings, f"ratelimit_{route}")
-    tried = (rate, route, client_of(request.remote_addr or ""))
-    if not hit(*tried):
-        refuse(*tried)
-
-
 def _device() -> Device:
-    # In Latin-1, so that each character is one of nvarchar's.
+    # WSGI's header text is Latin-1, so each character is one of nvarchar's.
     agent = request.headers.get("User-Agent", "")[:255]
     return Device(agent, request.remote_addr or "")

@@ -1,11 +1,15 @@
-"""The bodies of /api/users: what they may carry, and what comes back."""
+"""The bodies of /api/users: requests and answers."""
+
+from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields
 
+from ..clock import now_as_smalldatetime
 from ..errors import L01, R01, S01
-from ..web.fields import Boolean, Text, Timestamp, this_minute
-from ..web.schemas import RequestSchema, ResponseSchema
+from ..web.blueprint import ResponseSchema
+from ..web.fields import Boolean, Integer, Text, Timestamp
+from ..web.parsing import RequestSchema
 from .emails import malformation
 from .passwords import MAX_LENGTH
 
@@ -18,7 +22,7 @@ FIRST_NAME_EXAMPLE = {"example": "Anna"}
 LAST_NAME_EXAMPLE = {"example": "Andersson"}
 
 
-def _new_email(email: str) -> None:
+def _check_email(email: str) -> None:
     if reason := malformation(email):
         raise ma.ValidationError(reason)
 
@@ -30,6 +34,15 @@ class Password(Text):
         super().__init__(MAX_LENGTH, blank=True, required=required, metadata=PASSWORD_EXAMPLE)
 
 
+class OptionalToken(fields.String):
+    """A refresh token, which may be missing."""
+
+    default_error_messages = {"invalid": "must be text"}  # noqa: RUF012
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(load_default=str, **kwargs)
+
+
 class SignupRequest(RequestSchema):
     """A new user."""
 
@@ -39,7 +52,7 @@ class SignupRequest(RequestSchema):
         EMAIL_LENGTH,
         strip=True,
         required=True,
-        validate=_new_email,
+        validate=_check_email,
         metadata=EMAIL_EXAMPLE | {"format": "email"},
     )
     password = Password()
@@ -47,47 +60,45 @@ class SignupRequest(RequestSchema):
     first_name = Text(NAME_LENGTH, required=True, metadata=FIRST_NAME_EXAMPLE)
     last_name = Text(NAME_LENGTH, required=True, metadata=LAST_NAME_EXAMPLE)
     ts = Timestamp(
-        load_default=this_minute,
+        load_default=now_as_smalldatetime,
         metadata={"description": "becomes the creation date; now if not given"},
     )
 
 
 class LoginRequest(RequestSchema):
-    """Whoever was let in by the original is let in here: only lengths are checked."""
+    """An email and a password. Only lengths are checked, so all users of the .NET original can log in."""
 
     problem = L01
 
     email = Text(EMAIL_LENGTH, strip=True, required=True, metadata=EMAIL_EXAMPLE)
     password = Password()
     cookie = Boolean(
-        load_default=False,
-        metadata={
-            "description": "the refresh token comes as a cookie, out of the reach of scripts"
-        },
+        load_default=bool,
+        metadata={"description": "send the refresh token as a cookie that scripts cannot read"},
     )
 
 
 class RefreshRequest(RequestSchema):
-    """A refresh token, if not in the cookie, and whose it should be: null and 0 are nobody in particular."""
+    """A refresh token, if the cookie does not hold it, and whose it should be."""
 
     problem = R01
     body_optional = True
 
-    user_id = fields.Integer(
-        strict=True, load_default=0, metadata={"description": "0 or null: not given"}
+    user_id = Integer(
+        load_default=int,
+        allow_none=True,
+        metadata={"description": "0 or null: not given"},
     )
-    refresh_token = fields.String(
-        load_default="", metadata={"description": "if not given, the cookie's"}
-    )
+    refresh_token = OptionalToken(metadata={"description": "if not given, the cookie's"})
 
 
 class LogoutRequest(RequestSchema):
-    """A logout may name the session by its refresh token instead of an access token."""
+    """A logout can name the session by its refresh token instead of an access token."""
 
     problem = R01
     body_optional = True
 
-    refresh_token = fields.String(load_default="")
+    refresh_token = OptionalToken()
 
 
 class PasswordRequest(RequestSchema):
@@ -101,19 +112,19 @@ class PasswordRequest(RequestSchema):
 
 
 class InfoChanges(RequestSchema):
-    """What to change about me; the rest stays. A new email needs the current password."""
+    """Details to change; the others stay. A new email needs the current password."""
 
     problem = S01
     null_is_absent = False
 
     first_name = Text(NAME_LENGTH, strip=True, metadata=FIRST_NAME_EXAMPLE)
     last_name = Text(NAME_LENGTH, strip=True, metadata=LAST_NAME_EXAMPLE)
-    email = Text(EMAIL_LENGTH, strip=True, metadata=EMAIL_EXAMPLE)  # the original's have any form
+    email = Text(EMAIL_LENGTH, strip=True, metadata=EMAIL_EXAMPLE)  # users keep emails of any form
     current_password = Password(required=False)
 
 
 class DeletionRequest(RequestSchema):
-    """Whoever deletes an account knows its password."""
+    """The deletion of an account needs its password."""
 
     problem = S01
 
@@ -121,17 +132,17 @@ class DeletionRequest(RequestSchema):
 
 
 class UserResponse(ResponseSchema):
-    """The new user."""
+    """A new user."""
 
     id = fields.Integer(data_key="userId", metadata={"example": 1})
     email = fields.String(metadata=EMAIL_EXAMPLE)
     first_name = fields.String(metadata=FIRST_NAME_EXAMPLE)
     last_name = fields.String(metadata=LAST_NAME_EXAMPLE)
-    ts = Timestamp(data_key="creationDate")
+    ts = fields.DateTime(data_key="creationDate")
 
 
 class InfoResponse(UserResponse):
-    """Who am I."""
+    """The caller's details."""
 
     class Meta:
         exclude = ("id",)
@@ -156,8 +167,8 @@ class SessionResponse(ResponseSchema):
 
     session_id = fields.UUID()
     current = fields.Boolean(metadata={"description": "whether this request came from it"})
-    started_at = Timestamp()
-    last_used_at = Timestamp()
-    expiry_date = Timestamp(data_key="expiresAt")
+    started_at = fields.DateTime()
+    last_used_at = fields.DateTime()
+    expiry_date = fields.DateTime(data_key="expiresAt")
     user_agent = fields.String(allow_none=True)
     ip_address = fields.String(allow_none=True)

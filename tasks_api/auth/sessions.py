@@ -3,33 +3,29 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import case, delete, func, insert, select
 
-from ..attempts import client_of
 from ..audit import security_event
-from ..clock import minute_begun, now
+from ..clock import current_minute, now
 from ..config import current_settings
 from ..database.engine import AnyRow, execute, fetch_all
-from ..models import refresh_tokens
+from ..database.tables import SESSION, USER, session_table, user_table
+from .keys import current_keys
 from .refresh_tokens import Keyring, new_salt, token_hash
-
-session = refresh_tokens.c
 
 
 class Device(NamedTuple):
-    """Where a request came from, cut to the length of its columns; empty is unknown.
-
-    Never None: as a parameter the driver would have to ask the server for its type.
-    """
+    """Where a request came from. An empty text is unknown."""
 
     user_agent: str
     ip_address: str
 
 
 class OpenSession(NamedTuple):
-    """A session, when it ends, its current answer's counter and refresh token."""
+    """A session with its current refresh token."""
 
     user_id: int
     first_name: str
@@ -40,28 +36,45 @@ class OpenSession(NamedTuple):
 
 
 def keyring() -> Keyring:
-    """The server's keys of refresh tokens."""
-    return Keyring(current_settings.refresh_token_keys)
+    """Return the server keys of refresh tokens."""
+    return Keyring(current_keys().of_refresh_tokens)
+
+
+def client_of(address: str | None) -> str:
+    """Return the client behind an address: the address, or the /64 of IPv6, which belongs to one subscriber.
+
+    An address that is not known gives an empty text.
+    """
+    try:
+        known = ip_address(address or "")
+    except ValueError:
+        return ""
+    return str(ip_network((known, 64), strict=False)) if known.version == 6 else str(known)
+
+
+def is_void(session: AnyRow, counter: int) -> bool:
+    """Tell whether the answer with this counter was presumed lost. Answer 0 is the login's and never void."""
+    return bool(0 < session.first_void <= counter <= session.last_void)
 
 
 def make_room(user_id: int) -> list[uuid.UUID]:
-    """Delete the user's sessions that ran out and those that are too many for one more.
+    """Delete the user's expired sessions, and living ones that are too many for one more.
 
     Returns:
-        The ids of those that were too many, the least recently used ones.
+        The ids of the living ones. They were the least recently used.
     """
-    moment = now()
-    found = fetch_all(select(refresh_tokens).where(session.user_id == user_id))
-    over = [row.session_id for row in found if row.expiry_date <= moment]
-    living = [row for row in found if row.expiry_date > moment]
-    # The original's rows have never been used here, so they go first.
-    living.sort(key=lambda row: (row.started_at is not None, last_used_at(row)))
-    too_many = max(0, len(living) - current_settings.max_sessions + 1)
-    surplus = [row.session_id for row in living[:too_many]]
-    doomed = over + surplus
-    for start in range(0, len(doomed), 1000):  # a statement takes at most 2,100 parameters
-        _delete(session.session_id.in_(doomed[start : start + 1000]))
-    return surplus
+    # The .NET original's rows have never been used here, so they go first.
+    is_original = case((SESSION.started_at.is_(None), 1), else_=0)
+    last_used = func.coalesce(SESSION.rotated_at, SESSION.started_at)
+    kept = (
+        select(SESSION.id)
+        .where(SESSION.user_id == user_id, SESSION.expiry_date > current_minute())
+        .order_by(is_original, last_used.desc(), SESSION.id.desc())
+        .limit(current_settings.max_sessions - 1)
+    )
+    doomed = delete(session_table).where(SESSION.user_id == user_id, SESSION.id.not_in(kept))
+    deleted = fetch_all(doomed.returning(SESSION.session_id, SESSION.expiry_date))
+    return [row.session_id for row in deleted if row.expiry_date > current_minute()]
 
 
 def open_session(user: AnyRow, device: Device) -> OpenSession:
@@ -70,7 +83,7 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
     token = keyring().make(session_id, 0, salt)
     expires_at = expiry(moment, moment)
     execute(
-        insert(refresh_tokens).values(
+        insert(session_table).values(
             user_id=user.id,
             token_hash=token_hash(token, salt),
             token_salt=salt,
@@ -86,30 +99,39 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
     return OpenSession(user.id, user.first_name, session_id, expires_at, 0, str(token))
 
 
-def expiry(started: datetime, moment: datetime) -> datetime:
-    """When a session that is used at ``moment`` ends: the earlier of its sliding and its absolute end."""
-    sliding = moment + timedelta(days=current_settings.refresh_token_days)
+def expiry(started: datetime, used: datetime) -> datetime:
+    """Return when a session ends that was last used at ``used``: the earlier of its sliding and its absolute end."""
+    sliding = used + timedelta(days=current_settings.refresh_token_days)
     return min(sliding, started + timedelta(days=current_settings.session_max_days))
 
 
 def started_at(row: AnyRow) -> datetime:
-    """When the session was opened, here or by the original."""
+    """Return when the session was opened, here or by the .NET original."""
     return cast(datetime, row.started_at or row.ts)
 
 
 def last_used_at(row: AnyRow) -> datetime:
-    """When the session was opened or last refreshed."""
+    """Return when the session was opened or last refreshed."""
     return max(started_at(row), row.rotated_at or started_at(row))
 
 
-def is_signed_in_at(user_id: int, client: str) -> bool:
-    """Whether the user has a living session at this client's address, see ``attempts.client_of``."""
-    addresses = (row.ip_address for row in _living(user_id))
-    return client in {client_of(address) for address in addresses if address}
+def is_signed_in_at(email: str, client: str) -> bool:
+    """Tell whether the user with this email has a living session at this client (see ``client_of``)."""
+    query = (
+        select(SESSION.ip_address)
+        .join(user_table, USER.id == SESSION.user_id)
+        .where(USER.email == email, SESSION.expiry_date > current_minute())
+    )
+    return client in {client_of(row.ip_address) for row in fetch_all(query)} - {""}
 
 
 def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[str, object]]:
-    """The user's living sessions, the most recently used first."""
+    """Return the user's living sessions, the most recently used first."""
+    rows: Sequence[AnyRow] = fetch_all(
+        select(session_table).where(
+            SESSION.user_id == user_id, SESSION.expiry_date > current_minute()
+        )
+    )
     return [
         {
             "session_id": row.session_id,
@@ -120,45 +142,40 @@ def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[s
             "user_agent": row.user_agent or None,
             "ip_address": row.ip_address or None,
         }
-        for row in sorted(_living(user_id), key=last_used_at, reverse=True)
+        for row in sorted(rows, key=last_used_at, reverse=True)
     ]
 
 
 def end_session(user_id: int, session_id: uuid.UUID, reason: str) -> bool:
-    """End one session of the user; whether there was one: somebody else's is as unknown as any."""
-    ended = _delete(session.session_id == session_id, session.user_id == user_id) > 0
+    """End one session of the user. Return whether the user had it."""
+    ended = _delete(SESSION.session_id == session_id, SESSION.user_id == user_id)
     if ended:
         security_event("session_ended", reason=reason, user_id=user_id, session_id=session_id)
-    return ended
+    return bool(ended)
 
 
 def end_all_sessions(user_id: int) -> None:
-    """End every session of the user."""
+    """End all sessions of the user."""
     count = len(delete_all(user_id))
     security_event("session_ended", reason="all_signed_out", user_id=user_id, count=count)
 
 
 def delete_all(user_id: int) -> set[uuid.UUID]:
-    """Delete every session of the user, as a part of something that has an event of its own; their ids."""
-    deletion = delete(refresh_tokens).where(session.user_id == user_id)
-    return {row.session_id for row in fetch_all(deletion.returning(session.session_id))}
+    """Delete all sessions of the user, without a security event, and return their ids."""
+    deletion = delete(session_table).where(SESSION.user_id == user_id)
+    return {row.session_id for row in fetch_all(deletion.returning(SESSION.session_id))}
 
 
-def purge(most: int) -> int:
-    """Delete sessions that ran out, anybody's, and return how many.
+def purge(limit: int) -> int:
+    """Delete expired sessions of all users and return how many.
 
     Args:
-        most: no more than this many, so that nobody waits for the locks.
+        limit: the most to delete in one statement, so that others do not wait long for its locks.
     """
-    past = now() - timedelta(minutes=1)  # a refresh may be under way, and clocks differ
-    over = select(session.id).where(session.expiry_date <= past).limit(most)
-    return _delete(session.id.in_(over))
-
-
-def _living(user_id: int) -> Sequence[AnyRow]:
-    living = (session.user_id == user_id, session.expiry_date > minute_begun())
-    return fetch_all(select(refresh_tokens).where(*living))
+    moment = now() - timedelta(minutes=1)  # clocks differ, and a refresh may be under way
+    expired = select(SESSION.id).where(SESSION.expiry_date <= moment).limit(limit)
+    return _delete(SESSION.id.in_(expired))
 
 
 def _delete(*conditions: Any) -> int:
-    return execute(delete(refresh_tokens).where(*conditions))
+    return execute(delete(session_table).where(*conditions))

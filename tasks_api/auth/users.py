@@ -1,213 +1,231 @@
-"""Users: signing up, logging in, passwords. A function here keeps one rule, in one transaction where it writes."""
+"""Users: signing up, changing details, deleting the account, and what the operator does. login.py opens sessions."""
 
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import and_, func, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 
-from .. import attempts
 from ..audit import security_event
-from ..clock import minute_begun
+from ..clock import current_minute
 from ..config import current_settings
 from ..database.engine import AnyRow, execute, fetch_all, fetch_one, insert_row, transaction
-from ..errors import A04, L02, P01, S02, S03, S04, ApiError
-from ..models import refresh_tokens, users
-from .passwords import NOBODY, Hasher, PasswordHash, hasher_of, weakness
-from .sessions import (
-    Device,
-    OpenSession,
-    delete_all,
-    is_signed_in_at,
-    make_room,
-    open_session,
-    purge,
-)
+from ..database.tables import SESSION, USER, session_table, tables_of_user, user_table
+from ..errors import A04, P01, S01, S02, S03, S04, ApiError
+from .emails import are_same, malformation
+from .passwords import UNKNOWN_USER, Hasher, PasswordHash, hasher_of, weakness
+from .sessions import delete_all
 
-PURGED_AT_LOGIN = 20
-
-column, session = users.c, refresh_tokens.c
+_SECRETS = {
+    USER.password,
+    USER.password_salt,
+    SESSION.token_hash,
+    SESSION.token_salt,
+}
 
 
-def sign_up(password: str, confirm_password: str, user: dict[str, Any]) -> Mapping[str, object]:
+def sign_up(password: str, confirm_password: str, details: dict[str, Any]) -> Mapping[str, object]:
     """Add an active user.
 
     Args:
         password: in plain text.
-        confirm_password: the same once more.
-        user: email, first_name, last_name and ts, since when.
+        confirm_password: the same again.
+        details: email, first_name, last_name and ts.
 
     Raises:
         ApiError: S02 email taken, S03 passwords differ, S04 weak password.
     """
-    _check_new_password(password, confirm_password, user)
-    if find_user(user["email"]):
+    check_new_password(password, confirm_password, details)
+    if find_user(details["email"]):
         raise ApiError(S02)
-    hashed = _hasher().hash(password)
+    values = details | vars(hasher().hash(password)) | {"active": True}
     try:
-        user_id = insert_row(users, user | vars(hashed) | {"active": True})
-    except IntegrityError:  # somebody else was faster; the unique index decides
+        user_id = insert_row(user_table, values)
+    except IntegrityError:  # another signup was faster; the unique index decides
         raise ApiError(S02) from None
     security_event("signed_up", user_id=user_id)
-    return user | {"id": user_id}
-
-
-def log_in(email: str, password: str, device: Device) -> OpenSession:
-    """Open a session.
-
-    Raises:
-        ApiError: L02 for an unknown email, a wrong password and an inactive user alike; RATE_LIMITED.
-    """
-    user = find_user(email)
-    verified = check_password(user, email, password, device)
-    if user is None or verified is None:
-        security_event("login_failed", user_id=user.id if user else None)
-        raise ApiError(L02)
-    hasher = _hasher()
-    stored = verified if verified.iterations == hasher.iterations else hasher.hash(password)
-    opened, surplus = _open(user, verified, stored, device, alone=False)
-    if opened is None:
-        security_event("login_failed", user_id=user.id)
-        raise ApiError(L02)
-    for session_id in surplus:
-        security_event(
-            "session_ended", reason="max_sessions", user_id=user.id, session_id=session_id
-        )
-    security_event("login_ok", user_id=user.id, session_id=opened.session_id)
-    with suppress(SQLAlchemyError):  # housekeeping is no reason to refuse a login
-        purge(PURGED_AT_LOGIN)
-    return opened
-
-
-def change_password(
-    user_id: int,
-    *,
-    current_password: str,
-    new_password: str,
-    confirm_password: str,
-    device: Device,
-) -> OpenSession:
-    """Change the password, end every session of the user and open a new one.
-
-    Raises:
-        ApiError: S03, S04, P01 wrong current password, A04 the row changed meanwhile, RATE_LIMITED.
-    """
-    user = details(user_id)
-    _check_new_password(new_password, confirm_password, user._mapping)
-    verified = check_password(user, user.email, current_password, device)
-    if verified is None:
-        security_event("password_change_failed", user_id=user_id)
-        raise ApiError(P01)
-    opened, _ = _open(user, verified, _hasher().hash(new_password), device, alone=True)
-    if opened is None:
-        raise ApiError(A04)
-    security_event("password_changed", user_id=user_id, session_id=opened.session_id)
-    return opened
-
-
-@transaction
-def _open(
-    user: AnyRow, verified: PasswordHash, stored: PasswordHash, device: Device, *, alone: bool
-) -> tuple[OpenSession | None, list[uuid.UUID]]:
-    """Open a session for a user whose password was verified, ``alone`` or beside others.
-
-    Returns:
-        The session, if the password is still the same, and the ids of those that made room.
-    """
-    # The first statement fails when the password was changed since it was verified, and its row lock makes the
-    # logins of one user wait for each other: that is what keeps max_sessions.
-    unchanged = (column.id == user.id, column.active, column.password == verified.password)
-    if not execute(update(users).where(*unchanged).values(vars(stored))):
-        return None, []
-    surplus = [] if alone else make_room(user.id)
-    if alone:
-        delete_all(user.id)
-    return open_session(user, device), surplus
-
-
-def details(user_id: int) -> AnyRow:
-    """The user's row.
-
-    Raises:
-        ApiError: A04, the user is gone.
-    """
-    found = fetch_one(select(users).where(column.id == user_id))
-    if found is None:
-        raise ApiError(A04)
-    return found
+    return details | {"id": user_id}
 
 
 def find_user(email: str) -> AnyRow | None:
-    """The user with this email, whatever its case."""
-    return fetch_one(select(users).where(column.email == email))
+    """Return the user with this email in upper or lower case."""
+    return fetch_one(select(user_table).where(USER.email == email))
+
+
+def get_user(user_id: int) -> AnyRow:
+    """Return the user's row.
+
+    Raises:
+        ApiError: A04, the user was deleted.
+    """
+    user = fetch_one(select(user_table).where(USER.id == user_id))
+    if user is None:
+        raise ApiError(A04)
+    return user
+
+
+def hasher() -> Hasher:
+    """Return the process's hasher with the iterations of the settings."""
+    return hasher_of(current_settings.password_iterations)
+
+
+def verified_hash(user: AnyRow | None, password: str) -> PasswordHash | None:
+    """Return the user's hash if ``password`` made it and the user is active. It takes as long for no user."""
+    stored = PasswordHash(user.password, user.password_salt) if user else UNKNOWN_USER
+    is_right = hasher().verify(password, stored)
+    return stored if is_right and user and user.active else None
+
+
+def check_new_password(password: str, confirmation: str, user: Mapping[Any, Any]) -> None:
+    """Check a new password of a user.
+
+    Raises:
+        ApiError: S03 the two differ, S04 weak password.
+    """
+    if password != confirmation:
+        raise ApiError(S03)
+    personal = (user["email"], user["first_name"], user["last_name"])
+    if reason := weakness(password, *personal):
+        raise ApiError(S04, reason)
+
+
+def change_info(user_id: int, changes: Mapping[str, str], current_password: str | None) -> AnyRow:
+    """Change the details that ``changes`` names: first_name, last_name, email. No session ends.
+
+    Args:
+        user_id: of the user.
+        changes: new values by column.
+        current_password: required when the email changes; a change of upper or lower case is not a change.
+
+    Returns:
+        The user's row.
+
+    Raises:
+        ApiError: S01 malformed email, or no password; P01 wrong password; S02 email taken; A04 the row changed
+            meanwhile.
+    """
+    user = get_user(user_id)
+    if not changes:
+        return user
+    unchanged = [USER.id == user_id]
+    has_new_email = "email" in changes and not are_same(changes["email"], user.email)
+    if has_new_email:
+        verified = _verified_for_new_email(user, changes["email"], current_password)
+        unchanged += [USER.active, USER.password == verified.password]
+    elif "email" in changes:  # do not undo another request's new email, which had the password
+        unchanged += [USER.email == user.email]
+    change = update(user_table).where(*unchanged).values(changes).returning(*USER)
+    try:
+        changed = fetch_one(change)
+    except IntegrityError:  # the unique index decides
+        raise ApiError(S02) from None
+    if changed is None:
+        raise ApiError(A04)
+    security_event("user_changed", reason="email" if has_new_email else "details", user_id=user_id)
+    return changed
+
+
+def _verified_for_new_email(user: AnyRow, email: str, current_password: str | None) -> PasswordHash:
+    if reason := malformation(email):
+        raise ApiError(S01, f"email {reason}.", errors={"email": [reason]})
+    if current_password is None:
+        errors = {"currentPassword": ["is missing"]}
+        raise ApiError(S01, "A new email needs the current password.", errors=errors)
+    verified = verified_hash(user, current_password)
+    if verified is None:
+        security_event("user_change_failed", user_id=user.id)
+        raise ApiError(P01)
+    return verified
+
+
+def delete_account(user_id: int, current_password: str) -> set[uuid.UUID]:
+    """Delete the user with all rows that belong to the user.
+
+    Returns:
+        The ids of the sessions that ended.
+
+    Raises:
+        ApiError: P01 wrong password, A04 the user's row changed meanwhile.
+    """
+    verified = verified_hash(get_user(user_id), current_password)
+    if verified is None:
+        security_event("user_delete_failed", user_id=user_id)
+        raise ApiError(P01)
+    unchanged = (USER.active, USER.password == verified.password)
+    ended = _delete(user_id, *unchanged)
+    security_event("user_deleted", user_id=user_id)
+    return ended
+
+
+def delete_as_operator(user_id: int) -> None:
+    """Delete the user without the password.
+
+    Raises:
+        ApiError: A04, the user was deleted meanwhile.
+    """
+    _delete(user_id)
+    security_event("user_deleted", user_id=user_id, by="operator")
+
+
+@transaction
+def _delete(user_id: int, *unchanged: Any) -> set[uuid.UUID]:
+    # On SQL Server, HOLDLOCK locks the range of the user's rows: a request that adds a row comes before this statement,
+    # or waits and then finds no user. Without it the request could hold its new row and wait for the user's row, while
+    # this transaction holds the user's row and waits for the new one.
+    for table, owner in tables_of_user().items():
+        if table is not session_table:
+            rows = delete(table).where(owner == user_id)
+            execute(rows.with_hint("WITH (HOLDLOCK)", dialect_name="mssql"))
+    # Lock the user before the sessions, as logins do.
+    lock = update(user_table).where(USER.id == user_id, *unchanged).values(active=False)
+    if not execute(lock):
+        raise ApiError(A04)
+    ended = delete_all(user_id)
+    execute(delete(user_table).where(USER.id == user_id))
+    return ended
+
+
+def export(user_id: int) -> dict[str, list[dict[str, object]]]:
+    """Return all rows that belong to a user, by table and column, without hashes and salts."""
+    found = {}
+    for table, owner in {user_table: USER.id, **tables_of_user()}.items():
+        columns = [each.label(str(each.name)) for each in table.c if each not in _SECRETS]
+        rows = fetch_all(select(*columns).where(owner == user_id))
+        found[str(table.name)] = [row._asdict() for row in rows]
+    security_event("user_exported", user_id=user_id)
+    return found
 
 
 def list_users() -> Sequence[AnyRow]:
-    """Every user, with the number of living sessions, by email."""
-    living = and_(session.user_id == column.id, session.expiry_date > minute_begun())
-    sessions = select(func.count(session.id)).where(living).scalar_subquery()
-    return fetch_all(select(users, sessions.label("sessions")).order_by(column.email))
+    """Return all users by email, each with the number of living sessions."""
+    living = and_(
+        SESSION.user_id == USER.id,
+        SESSION.expiry_date > current_minute(),
+    )
+    count = select(func.count(SESSION.id)).where(living).scalar_subquery()
+    query = select(user_table, count.label("sessions")).order_by(USER.email)
+    return fetch_all(query)
 
 
 def set_active(user_id: int, active: bool) -> None:
-    """Let a user in, or keep them out and end every session of theirs."""
-    _change(user_id, sign_out=not active, active=active)
+    """Let the user log in, or end all sessions and refuse logins."""
+    _change(user_id, end_sessions=not active, active=active)
 
 
 def set_password(user: AnyRow, password: str) -> None:
-    """Give a user another password, as the operator, and end every session of theirs.
+    """Set the user's password as the operator, and end all sessions.
 
     Raises:
         ApiError: S04.
     """
-    _check_new_password(password, password, user._mapping)
-    _change(user.id, sign_out=True, **vars(_hasher().hash(password)))
+    check_new_password(password, password, user._mapping)
+    _change(user.id, end_sessions=True, **vars(hasher().hash(password)))
     security_event("password_changed", user_id=user.id, by="operator")
 
 
 @transaction
-def _change(user_id: int, *, sign_out: bool, **values: object) -> None:
-    execute(update(users).where(column.id == user_id).values(values))
-    if sign_out:
+def _change(user_id: int, *, end_sessions: bool, **values: object) -> None:
+    execute(update(user_table).where(USER.id == user_id).values(values))
+    if end_sessions:
         delete_all(user_id)
-
-
-def _hasher() -> Hasher:
-    return hasher_of(current_settings.password_iterations)
-
-
-def _check_new_password(password: str, confirmation: str, user: Any) -> None:
-    if password != confirmation:
-        raise ApiError(S03)
-    if reason := weakness(password, user["email"], user["first_name"], user["last_name"]):
-        raise ApiError(S04, reason)
-
-
-def check_password(
-    user: AnyRow | None, email: str, password: str, device: Device
-) -> PasswordHash | None:
-    """The hash of the user's password, if that is ``password`` and the user is active.
-
-    Wrong ones are counted per account and client, and per account from everywhere. Whoever sits where the user is
-    signed in is not held up by what others do, so nobody locks somebody else out. An account that does not exist
-    counts like any other, and takes as long.
-
-    Raises:
-        ApiError: RATE_LIMITED.
-    """
-    account = (user.email if user else email).casefold()
-    client = attempts.client_of(device.ip_address)
-    here = (current_settings.ratelimit_login_failures, "account", account, client)
-    everywhere = (current_settings.ratelimit_account_failures, "account", account)
-    if attempts.is_used_up(*here):
-        attempts.refuse(*here)
-    if attempts.is_used_up(*everywhere) and not (user and is_signed_in_at(user.id, client)):
-        attempts.refuse(*everywhere)
-    stored = PasswordHash(user.password, user.password_salt) if user else NOBODY
-    if _hasher().verify(password, stored) and user and user.active:
-        return stored
-    attempts.hit(*here)
-    attempts.hit(*everywhere)
-    return None

@@ -1,86 +1,123 @@
 """flask db ...: the operator's commands for the database."""
 
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import click
-from flask.cli import AppGroup, ScriptInfo
-from sqlalchemy import select
+from flask.cli import AppGroup
+from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..config import current_settings
 from ..errors import ApiError
-from ..models import users
-from . import check, migrations
+from . import migrations, sqlserver
 from .engine import db, fetch_one
+from .tables import USER
+
+Callback = Callable[..., None]
 
 DEMO_EMAIL = "anna@example.com"  # as in sql/*/seed.sql
 DEMO_PASSWORD = "Tasks-demo-2026"
+WAIT_SECONDS = 40  # how long a command waits for a server that will be back soon
+
+_ABOUT_SERVER = """
+SELECT
+    CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)) AS Version,
+    CAST(SERVERPROPERTY('Edition') AS nvarchar(128)) AS Edition,
+    DB_NAME() AS Name,
+    SUSER_SNAME() AS Login,
+    (SELECT is_read_committed_snapshot_on FROM sys.databases WHERE name = DB_NAME()) AS HasSnapshot
+"""
 
 
 class Commands(AppGroup):
-    """Commands whose failures are one line each."""
+    """Commands that wait for a server that will be back soon, and that say in one line why they fail."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except ApiError as error:
-            raise click.ClickException(error.detail) from None
-        except UnicodeError:  # the terminal's bytes
-            raise click.ClickException("what was given is no text") from None
-        except SQLAlchemyError as error:
-            settings = ctx.ensure_object(ScriptInfo).load_app().extensions["settings"]
-            raise click.ClickException(check.explain(error, settings)) from None
+    def command(self, *args: Any, **kwargs: Any) -> Callable[[Callback], click.Command]:
+        """Register a command, as in ``AppGroup``."""
+        register = super().command(*args, **kwargs)
+        return lambda callback: register(_patient(callback))
+
+
+def _patient(callback: Callback) -> Callback:
+    @wraps(callback)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                return callback(*args, **kwargs)
+            except ApiError as error:
+                raise click.ClickException(error.detail) from None
+            except UnicodeError:
+                raise click.ClickException("The argument is not text in UTF-8.") from None
+            except SQLAlchemyError as error:
+                driver_error = getattr(error, "orig", None) or error
+                if not sqlserver.will_be_back(driver_error) or time.monotonic() > deadline:
+                    raise click.ClickException(_explain(driver_error)) from None
+            time.sleep(2)
+
+    return wrapper
+
+
+def _explain(error: BaseException) -> str:
+    return (
+        f"The database does not answer: {sqlserver.message(error)}\n"
+        "docs/sql-server.md lists such messages with their causes and remedies."
+    )
 
 
 database_commands = Commands("db", help="Check, create, upgrade and seed the database.")
 
 
 @database_commands.command("check")
-def check_database() -> None:
-    """Say how the database is reached and how it is; if it is not well, what is wrong and what to do."""
-    facts, is_usable = check.report(db.engine, current_settings)
-    for name, fact in facts.items():
-        click.echo(f"{name:<12}{fact}")
-    if not is_usable:
+def check() -> None:
+    """Say which database answers and whether its schema is current."""
+    if current_settings.database_file:
+        click.echo(f"SQLite {sqlite3.sqlite_version}, {current_settings.database_file}")
+    else:
+        with db.engine.connect() as connection:
+            about = connection.execute(text(_ABOUT_SERVER)).one()
+        snapshot = "on" if about.HasSnapshot else "off: readers wait for writers"
+        click.echo(f"driver    {sqlserver.find_driver()}")
+        click.echo(f"server    SQL Server {about.Version}, {about.Edition}")
+        click.echo(f"database  {about.Name} as {about.Login}, read-committed snapshot {snapshot}")
+    missing = migrations.pending(db.engine, current_settings)
+    click.echo(f"schema    {migrations.advice(missing) if missing else 'current'}")
+    if missing:
         raise SystemExit(1)
 
 
 @database_commands.command("create")
 def create() -> None:
-    """Make the database on SQL Server, with read-committed snapshot on. The embedded one makes itself."""
-    if not current_settings.sqlserver:
-        click.echo("The embedded database is created by 'db upgrade', and when the service starts.")
+    """Create the database on SQL Server, with read-committed snapshot on. SQLite's creates itself."""
+    if current_settings.database_file:
+        click.echo("The embedded database creates itself.")
         return
-    refused = migrations.create(current_settings.sqlserver)
-    click.echo(f"The database {current_settings.sqlserver['database']} is there.")
-    for reason in refused:
-        click.echo(
-            "Read-committed snapshot could not be switched on; 'db check' says whether it is: "
-            f"{reason}"
-        )
+    connection_string = sqlserver.connection_string(current_settings.database_url)
+    refusals = migrations.create(connection_string)
+    click.echo(f"The database {sqlserver.database_name(connection_string)} exists.")
+    for reason in refusals:
+        click.echo(f"Read-committed snapshot could not be switched on: {reason}")
 
 
 @database_commands.command("upgrade")
 def upgrade() -> None:
-    """Apply the schema scripts that the database has not seen."""
-    for script in migrations.upgrade(db.engine, current_settings):
+    """Apply the schema scripts that the database does not have yet."""
+    for script in migrations.upgrade(current_settings):
         click.echo(f"Applied {script.name}")
     click.echo("The schema is current.")
 
 
 @database_commands.command("seed")
 def seed() -> None:
-    """Add demo users with known passwords to an empty database.
-
-    The embedded database is created and upgraded first.
-    """
-    if current_settings.upgrade_on_start:
-        migrations.upgrade(db.engine, current_settings)
+    """Add demo users, whose password is public, to a database without users."""
     login = f"Demo login: {DEMO_EMAIL}, password {DEMO_PASSWORD}"
-    if migrations.seed(db.engine, current_settings):
-        click.echo(f"{login} (try it at /, or at /swagger)")
-    elif fetch_one(select(users.c.id).where(users.c.email == DEMO_EMAIL)):
-        click.echo(f"{login} unless it was changed")
+    if migrations.seed(current_settings):
+        click.echo(f"{login} (try it at / or at /swagger)")
+    elif fetch_one(select(USER.id).where(USER.email == DEMO_EMAIL)):
+        click.echo(f"{login}, unless it was changed")
     else:
         click.echo("Not seeded: the database has other users.")

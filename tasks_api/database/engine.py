@@ -1,8 +1,7 @@
-"""Engine, transactions, what is repeated, and which failures mean that the database does not answer.
+"""The engine, statements and transactions.
 
-A statement is a transaction of its own: on both databases the driver commits it. ``@transaction`` makes one of
-several. What fails for a reason that may be gone by now is repeated here and nowhere else, and only where nothing
-can have been committed.
+Outside of ``@transaction`` each statement is a transaction of its own: both drivers are in autocommit mode. A request
+has one connection, from its first statement to its end.
 """
 
 import random
@@ -15,13 +14,12 @@ from flask import Flask, g
 from flask_sqlalchemy import SQLAlchemy
 from prometheus_client import Gauge
 from sqlalchemy import Connection, CursorResult, Executable, Insert, Row, Table, insert
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ..config import ConfigError, Settings
-from ..models import metadata
 from . import sqlite, sqlserver
+from .tables import metadata
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,9 +27,8 @@ AnyRow = Row[*tuple[Any, ...]]
 Parameters = Mapping[str, Any] | None  # the values of a statement's bindparams
 
 POOL_SECONDS = 5  # how long a request waits for a connection
-PAUSES = (0.05, 0.2)  # seconds, at most, before each repetition
-# No repetition begins later: a request that has waited so long had better be told.
-REPEAT_SECONDS = 2
+RETRY_PAUSES = (0.05, 0.2)  # the longest pause before each retry, in seconds
+RETRY_SECONDS = 2  # no retry begins later than this
 
 CONNECTIONS = Gauge(
     "tasks_database_connections_in_use",
@@ -43,60 +40,74 @@ db = SQLAlchemy(metadata=metadata)
 
 
 def init_database(app: Flask, settings: Settings) -> None:
-    """Connect ``app`` to the database of its settings; nothing is opened before the first statement.
+    """Connect ``app`` to its database. The first statement opens the first connection.
 
     Raises:
-        ConfigError: the address is of SQL Server and pyodbc cannot be loaded.
+        ConfigError: pyodbc cannot be loaded, which SQL Server needs.
     """
     if settings.database_file:
-        url = URL.create("sqlite", database=str(settings.database_file))
-        options = sqlite.engine_options()
+        url, options = sqlite.engine_arguments(settings.database_file)
     else:
-        # SQLAlchemy need not know the address, nor the password.
-        url = URL.create("mssql+pyodbc")
-        options = sqlserver.engine_options(settings.sqlserver)
+        url, options = sqlserver.engine_arguments(settings.database_url)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options | {
         "pool_size": settings.threads,
         "max_overflow": 0,
         "pool_timeout": POOL_SECONDS,
-        "hide_parameters": True,  # they hold hashes and emails, and errors are logged
+        "hide_parameters": True,  # they contain hashes and emails, and errors are logged
     }
     try:
         db.init_app(app)
     except ImportError as error:
-        advice = (
-            "install it (Debian, Ubuntu: apt-get install unixodbc; macOS: brew install unixodbc)"
-        )
-        reason = f"is of SQL Server, which needs unixODBC: {error}; {advice}"
-        raise ConfigError(f"TASKS_DATABASE_URL {reason}") from None
-    app.teardown_appcontext(_release)
+        reason = f"{error} (Debian, Ubuntu: apt-get install unixodbc; macOS: brew install unixodbc)"
+        raise ConfigError(
+            f"TASKS_DATABASE_URL: SQL Server needs pyodbc and unixODBC: {reason}"
+        ) from None
+    app.teardown_appcontext(_release_connection)
     with app.app_context():
-        if settings.database_file:
-            sqlite.prepare(db.engine, settings.instance_path)
-        else:
-            sqlserver.prepare(db.engine)
+        _backend().listen(db.engine)
+
+
+def _backend() -> Any:
+    return sqlite if db.engine.dialect.name == "sqlite" else sqlserver
 
 
 def fetch_one(statement: Executable, parameters: Parameters = None) -> AnyRow | None:
-    """The first row that ``statement`` gives, if there is one."""
-    return _execute(statement, parameters, CursorResult.first)
+    """Return the first row of ``statement``, if there is one."""
+    return _run(statement, parameters, CursorResult.first)
 
 
 def fetch_all(statement: Executable, parameters: Parameters = None) -> Sequence[AnyRow]:
-    """All rows that ``statement`` gives."""
-    return _execute(statement, parameters, CursorResult.all)
+    """Return all rows of ``statement``."""
+    return _run(statement, parameters, CursorResult.all)
 
 
 def execute(statement: Executable, parameters: Parameters = None) -> int:
-    """Execute ``statement`` and return how many rows it changed."""
-    return _execute(statement, parameters, lambda result: result.rowcount)
+    """Execute ``statement`` and return the number of rows that it changed."""
+    return _run(statement, parameters, lambda result: result.rowcount)
+
+
+def execute_without_waiting(statement: Executable, parameters: Parameters = None) -> int:
+    """Do the same, but fail at once where ``statement`` would have to wait for a lock.
+
+    On SQL Server this is the work of the hint NOWAIT, which ``statement`` must have.
+
+    Raises:
+        SQLAlchemyError: there is a lock, or another failure.
+    """
+    if _backend() is sqlserver:
+        return _connection().execute(statement, parameters).rowcount
+    try:
+        _connection().exec_driver_sql("PRAGMA busy_timeout = 0")
+        return _connection().execute(statement, parameters).rowcount
+    finally:
+        _connection().exec_driver_sql(f"PRAGMA busy_timeout = {sqlite.BUSY_SECONDS * 1000}")
 
 
 def insert_row(table: Table, values: Mapping[str, Any]) -> int:
-    """Insert a row and return its new id."""
+    """Insert a row and return its id."""
     return int(
-        _execute(_insert(table), values, lambda result: cast(Any, result.inserted_primary_key)[0])
+        _run(_insert(table), values, lambda result: cast(Any, result.inserted_primary_key)[0])
     )
 
 
@@ -105,28 +116,27 @@ def _insert(table: Table) -> Insert:
     return insert(table)
 
 
-def _execute(
-    statement: Executable, parameters: Parameters, take: Callable[[CursorResult[Any]], T]
+def _run(
+    statement: Executable, parameters: Parameters, read: Callable[[CursorResult[Any]], T]
 ) -> T:
-    def run() -> T:
-        # With its rows: that it is a deadlock's victim the server may say as late as with one of them.
-        return take(_connection().execute(statement, parameters))
+    def run_once() -> T:
+        # Fetch the rows here too: SQL Server may report a deadlock only while they are read.
+        return read(_connection().execute(statement, parameters))
 
     if "transaction" in g:
-        return run()
-    return repeated(run, may_have_happened=not statement.is_select)
+        return run_once()
+    return retried(run_once, changes_nothing=statement.is_select)
 
 
 def _connection() -> Connection:
-    # One for the whole request, from its first statement on. Not flask-sqlalchemy's session, which is for mapped
-    # classes: it costs as much as a statement.
+    # Not flask-sqlalchemy's session, which is for mapped classes and takes as long as a statement.
     if "connection" not in g:
         g.connection = db.engine.connect()
         CONNECTIONS.inc()
     return cast(Connection, g.connection)
 
 
-def _release(_error: BaseException | None = None) -> None:
+def _release_connection(_error: BaseException | None = None) -> None:
     connection = g.pop("connection", None)
     if connection is not None:
         CONNECTIONS.dec()
@@ -134,32 +144,33 @@ def _release(_error: BaseException | None = None) -> None:
 
 
 def transaction(function: Callable[P, T]) -> Callable[P, T]:
-    """Make ``function`` one write transaction: committed when it returns, rolled back when it raises.
+    """Run ``function`` in one write transaction: commit when it returns, roll back when it raises.
 
-    ``function`` may run more than once, so it changes nothing but the database.
+    The victim of a deadlock is run again, so ``function`` must change nothing but the database.
     """
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        # In so many words, for the drivers are in autocommit mode. Leaving it for a while instead costs Microsoft's
-        # driver a round trip each way, outside of what SQLAlchemy guards: a line that breaks then loses its place
-        # in the pool.
-        begin = sqlite.BEGIN if db.engine.dialect.name == "sqlite" else "BEGIN TRANSACTION"
-
-        def attempt() -> T:
-            _connection().exec_driver_sql(begin)
-            return function(*args, **kwargs)
+        def run_once() -> T:
+            # Statements of ours, because leaving the drivers' autocommit mode costs two round trips on SQL Server.
+            _connection().exec_driver_sql(_backend().BEGIN)
+            try:
+                return function(*args, **kwargs)
+            except BaseException:
+                _roll_back()
+                raise
 
         if "transaction" in g:
-            raise RuntimeError("a transaction inside of a transaction")
+            raise RuntimeError("a transaction inside a transaction")
         g.transaction = True
         try:
-            result = repeated(attempt, may_have_happened=False)
-            # Not repeated: when its answer is lost, nobody knows what happened.
-            _connection().exec_driver_sql("COMMIT")
-        except BaseException:
-            _abandon()
-            raise
+            result = retried(run_once, changes_nothing=True)
+            try:
+                # Without a retry: if the server does not answer, it may have committed.
+                _connection().exec_driver_sql("COMMIT")
+            except SQLAlchemyError:
+                _roll_back()
+                raise
         finally:
             del g.transaction
         return result
@@ -167,46 +178,42 @@ def transaction(function: Callable[P, T]) -> Callable[P, T]:
     return wrapper
 
 
-def repeated(action: Callable[[], T], *, may_have_happened: bool) -> T:
-    """Do ``action``, and again when it failed for a passing reason.
+def _roll_back() -> None:
+    connection = _connection()
+    try:
+        connection.exec_driver_sql(_backend().ROLLBACK)
+    except SQLAlchemyError:
+        # The connection is broken, and its transaction ends with it.
+        connection.invalidate()
+
+
+def retried(action: Callable[[], T], *, changes_nothing: bool) -> T:
+    """Run ``action``, and again if it was the victim of a deadlock or lost its connection.
 
     Args:
         action: what to do, on the request's connection.
-        may_have_happened: whether a connection that broke leaves it open if ``action`` was committed.
+        changes_nothing: whether ``action`` has committed nothing when it loses its connection. If not, a lost
+            connection is an error, because nobody knows whether the server has committed.
     """
-    deadline = time.monotonic() + REPEAT_SECONDS
-    pauses = iter(PAUSES)
-    while True:
+    deadline = time.monotonic() + RETRY_SECONDS
+    for pause in RETRY_PAUSES:
         try:
             return action()
         except DBAPIError as error:
-            _abandon()
-            pause = next(pauses, None)
-            if pause is None or time.monotonic() > deadline:
-                raise
-            lost = error.connection_invalidated and not sqlserver.has_timed_out(error.orig)
-            rolled_back = sqlserver.is_deadlock_victim(error.orig)
-            if not rolled_back and (may_have_happened or not lost):
+            _release_connection()
+            is_lost = changes_nothing and error.connection_invalidated
+            is_victim = sqlserver.is_deadlock_victim(error)
+            if not (is_lost or is_victim) or time.monotonic() > deadline:
                 raise
         time.sleep(pause * random.random())  # noqa: S311
+    return action()
 
 
-def _abandon() -> None:
-    # Which state a transaction that failed has left its connection in, server and driver need not agree upon.
-    if "transaction" in g and "connection" in g:
-        g.connection.invalidate()
-    _release()
-
-
-def does_not_answer(error: SQLAlchemyError) -> bool:
-    """Whether ``error`` says something about the database and not about our statement."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+def is_unavailable(error: SQLAlchemyError) -> bool:
+    """Tell whether the database cannot work now, so that the same request can succeed later."""
+    if isinstance(error, PoolTimeoutError):
         return True
     if not isinstance(error, DBAPIError):
         return False
-    return (
-        error.statement is None  # it was not even asked: there is no way in
-        or error.connection_invalidated
-        or sqlite.is_damage(error.orig)
-        or sqlserver.is_operators(error.orig)
-    )
+    # Without a statement it is the connecting that failed.
+    return error.statement is None or error.connection_invalidated or _backend().is_passing(error)

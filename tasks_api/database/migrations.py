@@ -1,13 +1,12 @@
-"""The script runner: applies sql/sqlite or sql/sqlserver, numbered, recorded, once each.
+"""The script runner: applies the numbered scripts of sql/sqlite or sql/sqlserver, each once, in its own transaction.
 
-Each script runs in one transaction under a lock that only one process can hold, so several may start
-together. A script records itself in SchemaVersion; run by hand it leaves the same database.
+A lock lets one process at a time apply scripts, so several may start together. A script records itself in
+SchemaVersion, so it leaves the same database when it is run by hand.
 """
 
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,135 +17,164 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from ..config import ROOT, Settings
-from ..config.database_url import Keywords
 from . import sqlite, sqlserver
 
-UPGRADE_SECONDS = 60  # how long a process waits for another one that upgrades
+LOCK_SECONDS = 60  # how long a process waits for another one that applies scripts
 _GO = re.compile(r"^\s*GO\s*$", re.IGNORECASE | re.MULTILINE)
+_LOCK_SQLSERVER = f"""
+SET LOCK_TIMEOUT {LOCK_SECONDS * 1000};
+BEGIN TRANSACTION;
+DECLARE @result int;
+EXEC @result = sp_getapplock @Resource = 'tasks_api.migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction',
+    @LockTimeout = {LOCK_SECONDS * 1000};
+IF @result < 0 THROW 50000, 'another process is still upgrading this database', 1;
+"""
 
 
 class MigrationError(click.ClickException):
-    """A script that cannot be applied, with the reason that a person can act on."""
+    """A script cannot be applied. The message is for the operator."""
 
 
 def scripts(settings: Settings) -> list[Path]:
-    """All schema scripts for the settings' database, in order. Number 000 makes the database itself."""
-    return sorted(
-        path for path in _folder(settings).glob("[0-9][0-9][0-9]_*.sql") if _version(path)
-    )
+    """Return the schema scripts for the settings' database in their order.
+
+    Raises:
+        MigrationError: the installation has no scripts.
+    """
+    folder = _folder(settings)
+    found = sorted(path for path in folder.glob("[0-9][0-9][0-9]_*.sql") if _version(path))
+    if not found:
+        raise MigrationError(f"There are no schema scripts in {folder}.")
+    return found
 
 
 def pending(engine: Engine, settings: Settings) -> list[Path]:
-    """The scripts that the database has not seen."""
+    """Return the scripts that the database does not have yet."""
     with engine.connect() as connection:
         done = _recorded(connection)
     return [script for script in scripts(settings) if _version(script) not in done]
 
 
-def advice(waiting: list[Path]) -> str:
-    """What to do about the scripts that wait."""
-    names = ", ".join(script.name for script in waiting)
+def advice(missing: list[Path]) -> str:
+    """Say what to do about pending scripts."""
+    names = ", ".join(script.name for script in missing)
     return f"not current ({names}): run 'flask --app tasks_api db upgrade'"
+
+
+def create(connection_string: str) -> list[str]:
+    """Create the database on SQL Server, if it does not exist, and set its options.
+
+    Args:
+        connection_string: for ODBC; it names the database.
+
+    Returns:
+        Why the server refused options, one text for each refusal.
+
+    Raises:
+        MigrationError: the server did not create the database.
+        SQLAlchemyError: the server cannot be reached.
+    """
+    name = sqlserver.database_name(connection_string)
+    source = (ROOT / "sql" / "sqlserver" / "000_create_database.sql").read_text(encoding="utf-8")
+    source = source.replace("N'TasksDb'", "N'" + name.replace("'", "''") + "'")
+    source = source.replace("[TasksDb]", "[" + name.replace("]", "]]") + "]")
+    creation, *options = _batches(source)
+    refusals = []
+    with _sqlserver_engine(sqlserver.on_database(connection_string, "master")).connect() as master:
+        _execute(master, creation)
+        for batch in options:
+            try:
+                _execute(master, batch)
+            except MigrationError as error:
+                refusals.append(str(error))
+    return refusals
+
+
+def upgrade(settings: Settings) -> list[Path]:
+    """Apply the pending scripts.
+
+    Returns:
+        The scripts that were applied here. Another process may have applied others meanwhile.
+
+    Raises:
+        MigrationError: a script failed, or did not record itself.
+        SQLAlchemyError: the database cannot be reached.
+    """
+    applied = []
+    engine = _patient_engine(settings)
+    for script in pending(engine, settings):
+        with engine.connect() as connection:
+            _begin_alone(connection)
+            if _version(script) not in _recorded(connection):
+                _run(connection, script)
+                if _version(script) not in _recorded(connection):
+                    raise MigrationError(f"{script.name} did not record itself in SchemaVersion.")
+                applied.append(script)
+            _execute(connection, "COMMIT")
+    return applied
+
+
+def seed(settings: Settings) -> bool:
+    """Insert the demo users and their tasks if the database has no users. Return whether it was done."""
+    with _patient_engine(settings).connect() as connection:
+        _begin_alone(connection)
+        if connection.execute(text('SELECT COUNT(*) FROM "User"')).scalar_one():
+            return False
+        _run(connection, _folder(settings) / "seed.sql")
+        _execute(connection, "COMMIT")
+    return True
+
+
+def _folder(settings: Settings) -> Path:
+    return ROOT / "sql" / ("sqlite" if settings.database_file else "sqlserver")
 
 
 def _version(script: Path) -> int:
     return int(script.name[:3])
 
 
-def create(keywords: Keywords) -> list[str]:
-    """Make a database on SQL Server, if it is not there.
+def _patient_engine(settings: Settings) -> Engine:
+    """Make an engine whose statements may take as long as an upgrade takes. Closing a connection rolls back."""
+    if not settings.database_file:
+        return _sqlserver_engine(sqlserver.connection_string(settings.database_url))
+    url, options = sqlite.engine_arguments(settings.database_file)
+    options["connect_args"]["timeout"] = LOCK_SECONDS
+    engine = create_engine(url, poolclass=NullPool, **options)
+    sqlite.listen(engine)
+    return engine
 
-    Args:
-        keywords: its address, as ``read_database_url`` gives it.
 
-    Returns:
-        What the server refused of ``000_create_database.sql`` after the database was there.
-
-    Raises:
-        MigrationError: the server did not make it.
-        SQLAlchemyError: there is no way to the server.
-    """
-    name = keywords["database"]
-    source = (ROOT / "sql" / "sqlserver" / "000_create_database.sql").read_text(encoding="utf-8")
-    source = source.replace("N'TasksDb'", "N'" + name.replace("'", "''") + "'")
-    source = source.replace("[TasksDb]", "[" + name.replace("]", "]]") + "]")
-    master = partial(
-        sqlserver.connect, keywords | {"database": "master"}, query_seconds=0, login_seconds=30
+def _sqlserver_engine(connection_string: str) -> Engine:
+    creator = partial(sqlserver.connect, connection_string, query_seconds=0)
+    return create_engine(
+        "mssql+pyodbc://", creator=creator, isolation_level="AUTOCOMMIT", poolclass=NullPool
     )
-    engine = create_engine(
-        "mssql+pyodbc://", creator=master, isolation_level="AUTOCOMMIT", poolclass=NullPool
-    )
-    refused = []
-    with engine.connect() as connection:
-        for number, batch in enumerate(_batches(source)):
-            try:
-                _execute(connection, batch)
-            except MigrationError as error:
-                if number == 0:
-                    raise
-                refused.append(str(error))
-    return refused
 
 
-def upgrade(engine: Engine, settings: Settings) -> list[Path]:
-    """Apply what is pending.
-
-    Returns:
-        The scripts that were applied here; another process may have applied the rest meanwhile.
-
-    Raises:
-        MigrationError: a script refuses, or did not record itself.
-    """
-    applied = []
-    with _patient(engine) as connection:
-        done = _recorded(connection)
-        for script in [script for script in scripts(settings) if _version(script) not in done]:
-            _lock(connection)
-            if _version(script) not in _recorded(connection):
-                run(connection, script)
-                if _version(script) not in _recorded(connection):
-                    raise MigrationError(f"{script.name} did not record itself in SchemaVersion")
-                applied.append(script)
-            _execute(connection, "COMMIT")
-    return applied
+def _begin_alone(connection: Connection) -> None:
+    """Begin a transaction that no other upgrade overlaps."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    _execute(connection, sqlite.BEGIN if is_sqlite else _LOCK_SQLSERVER)
 
 
-def seed(engine: Engine, settings: Settings) -> bool:
-    """Insert the demo users and their tasks into a database that has no users.
-
-    Returns:
-        Whether it was done.
-    """
-    with _patient(engine) as connection:
-        _lock(connection)
-        if connection.execute(text('SELECT COUNT(*) FROM "User"')).scalar_one():
-            return False
-        run(connection, _folder(settings) / "seed.sql")
-        _execute(connection, "COMMIT")
-    return True
+def _recorded(connection: Connection) -> set[int]:
+    if not inspect(connection).has_table("SchemaVersion"):
+        return set()
+    return set(connection.execute(text("SELECT Version FROM SchemaVersion")).scalars())
 
 
-def run(connection: Connection, path: Path) -> None:
-    """Run one file in the connection's transaction.
-
-    Raises:
-        MigrationError: the database refused a statement; nothing of the file stays.
-    """
-    source = path.read_text(encoding="utf-8")
-    for statement in (
-        _statements(source) if connection.dialect.name == "sqlite" else _batches(source)
-    ):
+def _run(connection: Connection, script: Path) -> None:
+    source = script.read_text(encoding="utf-8")
+    is_sqlite = connection.dialect.name == "sqlite"
+    for statement in _sqlite_statements(source) if is_sqlite else _batches(source):
         try:
             _execute(connection, statement)
         except MigrationError as error:
-            connection.invalidate()  # closes it, and nothing of the transaction stays
-            raise MigrationError(
-                f"{path.name}: {_explain(connection.engine, str(error))}"
-            ) from error
+            raise MigrationError(f"{script.name}: {error}") from error
 
 
 def _execute(connection: Connection, statement: str) -> None:
-    # Not SQLAlchemy's execute, which stops at a batch's first result: an error can come in a later one.
+    # SQLAlchemy's execute would stop at a batch's first result, and an error can come in a later one.
     cursor: Any = connection.connection.cursor()
     try:
         cursor.execute(statement)
@@ -157,66 +185,14 @@ def _execute(connection: Connection, statement: str) -> None:
         raise MigrationError(sqlserver.message(error)) from error
 
 
-def _explain(engine: Engine, reason: str) -> str:
-    if "UX_User_Email" not in reason and "User.Email" not in reason:
-        return reason
-    query = text(
-        'SELECT LOWER(Email), COUNT(*) FROM "User" GROUP BY LOWER(Email) HAVING COUNT(*) > 1 ORDER BY 1'
-    )
-    with engine.connect() as connection:
-        emails = ", ".join(
-            f"{email} ({count} times)" for email, count in connection.execute(query).fetchmany(20)
-        )
-    return f"users share an email; make them unique first: {emails}" if emails else reason
-
-
-def _folder(settings: Settings) -> Path:
-    return ROOT / "sql" / ("sqlserver" if settings.sqlserver else "sqlite")
-
-
-@contextmanager
-def _patient(engine: Engine) -> Iterator[Connection]:
-    """A connection that waits for as long as an upgrade takes. It does not go back to the pool."""
-    with engine.connect() as connection:
-        try:
-            if engine.dialect.name == "mssql":
-                driver: Any = connection.connection.dbapi_connection
-                driver.timeout = 0
-                _execute(connection, f"SET LOCK_TIMEOUT {UPGRADE_SECONDS * 1000}")
-            yield connection
-        finally:
-            connection.invalidate()
-
-
-def _lock(connection: Connection) -> None:
-    """Begin a transaction that no other process's overlaps."""
-    _execute(connection, sqlite.BEGIN if connection.dialect.name == "sqlite" else _LOCK)
-
-
-_LOCK = f"""
-BEGIN TRANSACTION;
-DECLARE @result int;
-EXEC @result = sp_getapplock @Resource = 'tasks_api.migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction',
-    @LockTimeout = {UPGRADE_SECONDS * 1000};
-IF @result < 0 THROW 50000, 'another process is still upgrading this database', 1;
-"""
-
-
-def _recorded(connection: Connection) -> set[int]:
-    if not inspect(connection).has_table("SchemaVersion"):
-        return set()
-    return set(connection.execute(text("SELECT Version FROM SchemaVersion")).scalars())
-
-
 def _batches(source: str) -> list[str]:
     return [batch for batch in _GO.split(source) if batch.strip()]
 
 
-def _statements(source: str) -> Iterator[str]:
+def _sqlite_statements(source: str) -> Iterator[str]:
     statement = ""
     for line in source.splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-    yield statement  # what is left: nothing, or a comment

@@ -1,4 +1,4 @@
-"""What the embedded database needs: its file private, its connections durable, its writers in line."""
+"""The embedded database: a private file, durable commits, one writer at a time."""
 
 import os
 import sqlite3
@@ -7,52 +7,76 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import DBAPIError
 
 BUSY_SECONDS = 5  # how long a statement waits for another writer
-# Waits for its turn at once. A read that turns into a write could not.
+# Take the write lock at once. A transaction that begins with a read could not wait for the lock later.
 BEGIN = "BEGIN IMMEDIATE"
+ROLLBACK = "ROLLBACK"
+
+# The database is locked, full, read-only, damaged or out of reach: https://www.sqlite.org/rescode.html
+_PASSING = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def engine_options() -> dict[str, Any]:
-    """What SQLAlchemy's engine is made with. The driver begins no transaction by itself."""
+def engine_arguments(file: Path) -> tuple[URL, dict[str, Any]]:
+    """Return the URL and the options of SQLAlchemy's engine."""
+    # With isolation_level None the driver begins no transaction.
     arguments = {"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False}
-    return {"connect_args": arguments}
+    return URL.create("sqlite", database=str(file)), {"connect_args": arguments}
 
 
-def prepare(engine: Engine, instance: Path) -> None:
-    """Set what SQLite needs on every connection, and keep its file to its owner."""
-
-    @event.listens_for(engine, "do_connect")
-    def create_private(_dialect: Any, _record: Any, arguments: list[str], _keywords: Any) -> None:
-        # SQLite gives its -wal and -shm files the mode of the database itself. A file that is there is not opened:
-        # to close it once would drop all the locks that this process has on it, and another process would think
-        # itself alone.
-        file = Path(arguments[0])
-        try:
-            # No other folder: its name may be misspelt.
-            instance.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            with suppress(PermissionError):  # a restored backup has the mode that its copying left
-                file.chmod(0o600)
-        except OSError as error:
-            raise sqlite3.OperationalError(f"{file}: {error.strerror}") from error
-
-    @event.listens_for(engine, "connect")
-    def set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.execute("PRAGMA foreign_keys = ON")
-        # Readers and the writer do not wait for each other; what was answered survives a power cut.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-
-    @event.listens_for(engine, "handle_error")
-    def judge(context: Any) -> None:
-        # A damaged file: the connection would remember its pages when it has long been mended.
-        if is_damage(context.original_exception):
-            context.is_disconnect = True
+def listen(engine: Engine) -> None:
+    """Prepare each new connection and keep the database file private."""
+    event.listen(engine, "do_connect", _create_file)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "handle_error", _drop_connection_to_damaged_file)
 
 
-def is_damage(error: BaseException | None) -> bool:
-    """Whether the file is no database, or damaged: for those sqlite3 raises the bare DatabaseError."""
-    return type(error) is sqlite3.DatabaseError
+def _create_file(_dialect: Any, _record: Any, arguments: list[str], _keywords: Any) -> None:
+    # SQLite gives its -wal and -shm files the mode of the database file. Do not open a file that exists: closing it
+    # would drop all locks that this process has on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    file = Path(arguments[0])
+    try:
+        with suppress(FileExistsError):
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with suppress(PermissionError):  # the file belongs to another user
+            file.chmod(0o600)  # a restored backup may have any mode
+    except OSError as error:
+        raise sqlite3.OperationalError(f"{file}: {error.strerror}") from error
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    # With WAL readers and the writer do not wait for each other. FULL makes a commit survive a power cut.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _drop_connection_to_damaged_file(context: Any) -> None:
+    # Otherwise the connection would remember the damaged pages after the file was restored.
+    if _code(context.original_exception) in _DAMAGED:
+        context.is_disconnect = True
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Tell whether the same statement can succeed later."""
+    return _code(error.orig) in _PASSING
+
+
+def _code(error: BaseException | None) -> int:
+    # An extended result code has the primary one in its last byte.
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

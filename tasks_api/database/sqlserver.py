@@ -1,6 +1,6 @@
-"""The way to SQL Server: Microsoft's ODBC driver, connection string, connections, error numbers.
+"""SQL Server: Microsoft's ODBC driver, the connection string, connections, error numbers.
 
-pyodbc is imported where it is used: it needs unixODBC, which nobody needs who stays on SQLite.
+Functions import pyodbc where they need it: it needs unixODBC, which a machine with SQLite alone may not have.
 """
 
 import platform
@@ -11,182 +11,175 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from sqlalchemy.dialects import registry
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.types import String
 
-from ..config.database_url import Keywords
-from .statements import KeepingContext, keep
+LOGIN_SECONDS = 5  # how long the server may take to accept a connection, unless the connection string says otherwise
+LOCK_SECONDS = (
+    6  # how long a statement waits for a lock; the server looks for deadlocks every 5 seconds
+)
+QUERY_SECONDS = 7  # how long the server may work on a statement
 
-LOGIN_SECONDS = 5  # how long the server may take to let us in
-LOCK_SECONDS = 6  # how long a statement waits for a lock; the server looks for deadlocks every 5
-# How long it may work on one; a server that says nothing at all costs thrice as much.
-QUERY_SECONDS = 7
+BEGIN = "BEGIN TRANSACTION"
+ROLLBACK = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"  # XACT_ABORT may have rolled back already
 
 NEWEST_DRIVER = "ODBC Driver 18 for SQL Server"
-_DRIVER = re.compile(r"ODBC Driver (1[7-9]|[2-9]\d) for SQL Server")
-_MICROSOFTS = re.compile(r"(ODBC Driver [\d.]+ for )?SQL Server( Native Client [\d.]+)?")
-_QUIET = re.compile(r"[\w.,:\\/@+\-]*")  # values that need no braces
+_DRIVER_NAME = re.compile(r"ODBC Driver (1[7-9]|[2-9]\d) for SQL Server")
+_DATABASE = re.compile(r"((?:^|;)\s*database\s*=\s*)(\{(?:[^}]|\}\})*\}|[^;]*)", re.IGNORECASE)
+_TIMEOUT = re.compile(r"(?:^|;)\s*(?:login|connect|connection) ?timeout\s*=\s*(\d+)", re.IGNORECASE)
 
-# https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
 DEADLOCK_VICTIM = 1205
 LOCK_TIMEOUT = 1222
-# The connection or the server went away, it is another replica's turn, or Azure SQL asks to come back:
-# https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
-_TRANSIENT = frozenset(
-    {64, 233, 596, 952, 976, 978, 983, 988, 4060, 6005, 10053, 10054, 10060, 10928, 10929, 10936}
-    | {18401, 40197, 40501, 40613, 49918, 49919, 49920}
-)
-# This connection is of no more use, others may be: the token that it came in with is too old, its statement is
-# forgotten, its session was ended for what it did.
-_THIS_ONE = frozenset({8179, 18456, 37396, 40549, 40550, 40551, 40552, 40553})
-# What an operator has to mend: schema, triggers, permission, space, memory, damage, locks, read-only, version store.
-_OPERATORS = frozenset(
-    {207, 208, 229, 230, 262, 297, 334, 605, 615, 701, 802, 823, 824, 825, 845, 916, 926, 945, 1101}
-    | {1105, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 3906, 3958, 3966, 8628, 8645, 8651, 9001, 9002}
-    | {40544}
+# After these errors the same statement can succeed later. The first lines are what Microsoft.Data.SqlClient retries
+# (SqlConfigurableRetryFactory), the last lines: no memory, no space, a damaged page, a read-only database or replica.
+_PASSING = frozenset(
+    {64, 233, 997, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 4060, 4221, 10053, 10054, 10060, 10928}
+    | {10929, 40143, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920}
+    | {605, 701, 802, 823, 824, 825, 926, 945, 976, 978, 983, 1101, 1105, 3906, 3958, 3960, 3966}
+    | {8645, 8651, 9001, 9002, 40544}
 )
 
-
-def engine_options(keywords: Keywords) -> dict[str, Any]:
-    """What SQLAlchemy's engine is made with."""
-    return {
-        "creator": Connector(keywords),
-        "isolation_level": "AUTOCOMMIT",
-        "skip_autocommit_rollback": True,  # a round trip for every read, and nothing to roll back
-    }
+registry.register("mssql.tasks_api", f"{__package__}.statements", "Dialect")
 
 
-def prepare(engine: Engine) -> None:
-    """Keep statements, give text parameters their column's length, tell broken connections from the rest."""
+def engine_arguments(address: str) -> tuple[URL, dict[str, Any]]:
+    """Return the URL and the options of SQLAlchemy's engine."""
+    # The URL says nothing about the server, because SQLAlchemy shows it in messages.
+    return (
+        URL.create("mssql+tasks_api"),
+        {
+            "creator": Connector(connection_string(address)),
+            "isolation_level": "AUTOCOMMIT",
+            "skip_autocommit_rollback": True,  # there is nothing to roll back, and it would cost a round trip
+        },
+    )
 
-    @event.listens_for(engine, "connect")
-    def keep_statements(_connection: Any, record: Any) -> None:
-        keep(record)
-        # Not before: the dialect's own first questions come on a connection that keeps nothing.
-        engine.dialect.execution_ctx_cls = KeepingContext
 
+def listen(engine: Engine) -> None:
+    """Declare each text parameter with the length of its column."""
+
+    # pyodbc would declare each text with its own length, and the server would make a plan for each length.
     @event.listens_for(engine, "do_setinputsizes")
     def set_lengths(sizes: dict[Any, Any], *_args: Any) -> None:
-        # pyodbc would declare each text as long as it happens to be: another plan in the server for every length.
         for bind, kind in sizes.items():
             is_text = isinstance(bind.type, String) and bind.type.length
             if is_text and not isinstance(kind, tuple):
                 sizes[bind] = (kind, bind.type.length, 0)
 
-    @event.listens_for(engine, "handle_error")
-    def judge(context: Any) -> None:
-        numbers = error_numbers(context.original_exception)
-        if LOCK_TIMEOUT in numbers:
-            context.is_disconnect = False  # its SQLSTATE is that of a server which does not answer
-        elif numbers & _TRANSIENT:
-            context.is_disconnect = True
-        elif numbers & _THIS_ONE and context.connection is not None:
-            context.is_disconnect = True
-            context.invalidate_pool_on_disconnect = False
 
-
-def connect(
-    keywords: Keywords, query_seconds: int = QUERY_SECONDS, login_seconds: int = LOGIN_SECONDS
-) -> Any:
-    """Open a connection in autocommit mode on which no statement waits for ever.
+def connection_string(address: str) -> str:
+    """Return the ODBC connection string for ``address``, with defaults for what it does not say.
 
     Args:
-        keywords: as ``read_database_url`` gives them.
-        query_seconds: how long the server may work on one statement; 0: for ever.
-        login_seconds: how long it may take to let us in.
+        address: an SQLAlchemy URL or an ODBC connection string.
+    """
+    if "://" in address.partition("=")[0]:
+        url = make_url(address).set(drivername="mssql+pyodbc")
+        if "driver" not in {name.lower() for name in url.query}:
+            url = url.update_query_dict({"driver": find_driver()})
+        ((address,), _) = url.get_dialect()().create_connect_args(url)
+    defaults = {
+        "Driver": "{" + find_driver() + "}",
+        "Encrypt": "yes",
+        "ConnectRetryCount": "0",  # the pool connects again; the driver would wait ten seconds first
+    }
+    for name, value in defaults.items():
+        if not re.search(rf"(^|;)\s*{name}\s*=", address, re.IGNORECASE):
+            address = f"{address.rstrip('; ')};{name}={value}"
+    return address
+
+
+def database_name(connection_string: str) -> str:
+    """Return the database that a connection string names, or an empty text."""
+    found = _DATABASE.search(connection_string)
+    name = found[2].strip() if found else ""
+    return name[1:-1].replace("}}", "}") if name.startswith("{") else name
+
+
+def on_database(connection_string: str, name: str) -> str:
+    """Return the connection string for another database on the same server."""
+    return _DATABASE.sub(lambda found: found[1] + name, connection_string)
+
+
+def connect(connection_string: str, query_seconds: int = QUERY_SECONDS) -> Any:
+    """Open a connection in autocommit mode on which no statement waits forever.
+
+    Args:
+        connection_string: for ODBC.
+        query_seconds: how long the server may work on one statement; 0 is forever.
 
     Raises:
-        pyodbc.Error: there is no driver, no way to the server, or no way in.
+        pyodbc.Error: the driver is missing, or the server is out of reach or refuses the login.
     """
     import pyodbc
 
     pyodbc.pooling = False  # SQLAlchemy has a pool
-    connection = pyodbc.connect(connection_string(keywords), timeout=login_seconds, autocommit=True)
+    timeout = _TIMEOUT.search(connection_string)
+    connection = pyodbc.connect(
+        connection_string, timeout=int(timeout[1]) if timeout else LOGIN_SECONDS, autocommit=True
+    )
     connection.timeout = query_seconds
-    # XACT_ABORT: a statement that fails leaves no half of its transaction. NOCOUNT: its rows are counted.
+    # With XACT_ABORT a statement that fails ends its transaction. Without NOCOUNT the server counts changed rows.
     options = f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON; SET NOCOUNT OFF"
     connection.execute(options).close()
     return connection
 
 
-def connection_string(keywords: Keywords) -> str:
-    """The ODBC connection string, encrypted if it does not say otherwise."""
-    # Reconnecting is the pool's work: it answers at once, the driver's own retry waits ten seconds.
-    pairs = {"encrypt": "yes", "connectretrycount": "0"} | keywords
-    pairs["driver"] = _driver(keywords.get("driver", ""))
-    if not pairs.keys() & {"uid", "authentication"}:
-        pairs.setdefault("trusted_connection", "yes")
-    return ";".join(f"{name}={_quoted(value)}" for name, value in pairs.items())
-
-
-def _quoted(value: str) -> str:
-    return value if _QUIET.fullmatch(value) else "{" + value.replace("}", "}}") + "}"
-
-
-def _driver(named: str) -> str:
-    # A string that was written elsewhere names the driver that was there.
-    is_elsewhere = _MICROSOFTS.fullmatch(named) and named not in _installed()
-    return find_driver() if not named or is_elsewhere else named
-
-
 @cache
 def find_driver() -> str:
-    """Find Microsoft's ODBC driver: an installed one from version 17 on, or the one that PyPI carries.
+    """Find Microsoft's ODBC driver: the newest one that is installed, or the one of the package mssql-python-odbc.
 
     Returns:
-        The name, or the path, that goes into the connection string. With no driver at all it is the name
-        of the newest, so that connecting says what is missing.
+        A name or a path for the connection string. Without any driver it is the newest one's name, so that connecting
+        fails with a message that names it.
     """
-    known = sorted(name for name in _installed() if _DRIVER.fullmatch(name))
-    return known[-1] if known else _carried_driver() or NEWEST_DRIVER
-
-
-def _installed() -> list[str]:
     import pyodbc
 
-    return list(pyodbc.drivers())
+    installed = sorted(name for name in pyodbc.drivers() if _DRIVER_NAME.fullmatch(name))
+    return installed[-1] if installed else _packaged_driver() or NEWEST_DRIVER
 
 
-def _carried_driver() -> str | None:
-    """Where the package mssql-python-odbc has it: a build for each family of Linux, or for macOS."""
+def _packaged_driver() -> str | None:
+    # The package says that it is not for direct use, but no other package carries the driver. A test opens this file.
     try:
         from mssql_python_odbc import get_libs_dir
     except ImportError:
         return None
     machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
-    found = Path(get_libs_dir()).glob(f"**/{machine}/lib/libmsodbcsql*")
-    return min(map(str, found), key=lambda path: _linux() not in path, default=None)
+    builds = [str(path) for path in Path(get_libs_dir()).glob(f"**/{machine}/lib/libmsodbcsql*")]
+    return min(builds, key=lambda path: _linux_family() not in path, default=None)
 
 
-def _linux() -> str:
+def _linux_family() -> str:
     try:
-        about = platform.freedesktop_os_release()
+        release = platform.freedesktop_os_release()
     except OSError:
-        about = {}
-    named = re.search("rhel|fedora|centos|suse", f"{about.get('ID')} {about.get('ID_LIKE')}")
-    if not named:
-        return "debian_ubuntu"
-    return "suse" if named[0] == "suse" else "rhel"
+        release = {}
+    ids = f"{release.get('ID')} {release.get('ID_LIKE')}"
+    if "suse" in ids:
+        return "suse"
+    return "rhel" if re.search("rhel|fedora|centos", ids) else "debian_ubuntu"
 
 
 class Connector:
-    """Opens connections for a pool. While the server is away, one thread at a time tries and the rest are told.
+    """Opens connections for the pool. While the server is away, one thread at a time tries; the others fail at once.
 
-    Microsoft's driver goes on trying for LOGIN_SECONDS even when it is refused; without this, every thread of
-    every worker would hang so long on each request of an outage.
+    Microsoft's driver tries for LOGIN_SECONDS even when it is refused. Without this class each thread of each worker
+    would wait so long for each request.
     """
 
-    def __init__(self, keywords: Keywords) -> None:
-        self._keywords = keywords
+    def __init__(self, connection_string: str) -> None:
+        self._connection_string = connection_string
         self._failure: Exception | None = None
-        self._successes = 0
         self._trying = threading.Lock()
 
     def __call__(self) -> Any:
         """Open a connection.
 
         Raises:
-            pyodbc.Error: there is no way in, now or when it was tried last.
+            pyodbc.Error: the connection cannot be opened, or could not be when it was last tried.
         """
         failure = self._failure
         if failure is None:
@@ -199,43 +192,40 @@ class Connector:
             self._trying.release()
 
     def _connect(self) -> Any:
-        successes = self._successes
         try:
-            connection = connect(self._keywords)
+            connection = connect(self._connection_string)
         except Exception as error:
-            if self._successes == successes:  # nobody got in meanwhile
-                self._failure = error
+            self._failure = error
             raise
-        self._successes += 1
         self._failure = None
         return connection
 
 
 def error_numbers(error: BaseException | None) -> set[int]:
-    """The server's own numbers for what went wrong, which the driver puts at the end of its messages."""
-    return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", _said(error))}
+    """Return the server's numbers for an error. The driver puts them at the end of its messages."""
+    return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", _text(error))}
 
 
 def message(error: BaseException | None) -> str:
-    """What went wrong in the server's words, without the names of the drivers that passed it on."""
-    text = re.sub(r"(^|; )(\[[^\]]*\] ?)+", r"\1", _said(error))
+    """Return the server's words for an error, without the names of the drivers that passed it on."""
+    text = re.sub(r"(^|; )(\[[^\]]*\] ?)+", r"\1", _text(error))
     return " ".join(re.sub(r"( \(\d+\))? \(SQL\w+\)", "", text).split())
 
 
-def _said(error: BaseException | None) -> str:
+def _text(error: BaseException | None) -> str:
     return str(error.args[1] if error is not None and len(error.args) > 1 else error)
 
 
-def has_timed_out(error: BaseException | None) -> bool:
-    """Whether the server has said nothing for longer than we wait."""
-    return error is not None and error.args[:1] in (("HYT00",), ("HYT01",))
+def is_deadlock_victim(error: DBAPIError) -> bool:
+    """Tell whether the server has rolled back the transaction so that another one could go on."""
+    return DEADLOCK_VICTIM in error_numbers(error.orig)
 
 
-def is_deadlock_victim(error: BaseException | None) -> bool:
-    """Whether the server has rolled the transaction back so that another one can go on."""
-    return DEADLOCK_VICTIM in error_numbers(error)
+def will_be_back(error: BaseException) -> bool:
+    """Tell whether the server will be back soon, as Azure SQL is when it resumes."""
+    return bool(error_numbers(error) & _PASSING)
 
 
-def is_operators(error: BaseException | None) -> bool:
-    """Whether ``error`` is of the server's health or setup, and not of our statement."""
-    return bool(error_numbers(error) & (_TRANSIENT | _THIS_ONE | _OPERATORS))
+def is_passing(error: DBAPIError) -> bool:
+    """Tell whether the same statement can succeed later."""
+    return isinstance(error, OperationalError) or bool(error_numbers(error.orig) & _PASSING)

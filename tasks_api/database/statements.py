@@ -1,46 +1,35 @@
-"""Prepared statements that a connection to SQL Server keeps, so that a statement is one round trip.
+"""An SQLAlchemy dialect whose connections keep their prepared statements, so that a statement is one round trip.
 
-pyodbc prepares what has parameters (sp_prepexec), and its cursor unprepares that when it closes (sp_unprepare): two
-round trips for each statement, of 0.5 to 2 ms each where the server is another machine. A cursor that stays open and
-executes the same text again needs one.
+pyodbc prepares a statement with parameters (sp_prepexec), and unprepares it when the cursor closes (sp_unprepare). That
+makes two round trips, each 0.5 to 2 ms when the server is another machine. A cursor that stays open and executes the
+same text again needs one.
 """
 
 from collections import OrderedDict
 from typing import Any
 
 from sqlalchemy.dialects.mssql.base import MSExecutionContext
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.dialects.mssql.pyodbc import MSDialect_pyodbc
 
-MOST = 50  # kept on a connection; the server has a plan in memory for each
+from .sqlserver import LOCK_TIMEOUT, error_numbers
 
-
-def keep(record: ConnectionPoolEntry) -> None:
-    """Have a new connection keep its statements. They are lost with it."""
-    record.info["statements"] = OrderedDict()
-
-
-class KeepingContext(MSExecutionContext):
-    """SQLAlchemy's, which takes its cursors from here."""
-
-    def create_cursor(self) -> Any:
-        """A cursor whose statement may be prepared already."""
-        return KeptCursor(self._dbapi_connection)
+MAX_KEPT = 50  # statements that a connection keeps; the server has a plan in memory for each
 
 
 class KeptCursor:
-    """A cursor of pyodbc's, chosen by the statement that it executes, and kept for that when it is closed.
+    """A pyodbc cursor, chosen by the statement that it executes. Closing puts it back for the same statement.
 
     Args:
-        connection: the pool's, of those that ``keep``.
+        connection: from SQLAlchemy's pool. Its ``info`` lives as long as the database connection.
     """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._kept: OrderedDict[str, Any] = connection.info["statements"]
+        self._kept: OrderedDict[str, Any] = connection.info.setdefault("statements", OrderedDict())
         self._sizes: Any = None
         self._cursor: Any = None
         self._sql = ""
-        self._is_well = False
+        self._can_be_kept = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
@@ -50,34 +39,51 @@ class KeptCursor:
         self._sizes = sizes
 
     def execute(self, sql: str, *parameters: Any) -> None:
-        """Execute ``sql``, on the cursor that has it prepared if there is one.
+        """Execute ``sql`` on the cursor that has prepared it, or on a new one.
 
         Raises:
-            pyodbc.Error: as pyodbc's own.
+            pyodbc.Error: as pyodbc's cursor does.
         """
-        # The very text that was prepared: pyodbc compares by identity.
+        # Pass the very string that was prepared: pyodbc compares by identity, and a test counts the round trips.
         self._sql, self._cursor = self._kept.pop(sql, (sql, None))
         if self._cursor is None:
             self._cursor = self._connection.cursor()
         if self._sizes is not None:
             self._cursor.setinputsizes(self._sizes)
         self._cursor.execute(self._sql, *parameters)
-        self._is_well = True
+        self._can_be_kept = True
 
     def close(self) -> None:
-        """Read what nobody has read, and rest; the one that rests longest makes room."""
+        """Read the remaining results and keep the cursor. The one that was not used for longest makes room."""
         cursor, self._cursor = self._cursor, None
         if cursor is None:
             return
         try:
-            while self._is_well and cursor.nextset():
+            while self._can_be_kept and cursor.nextset():
                 pass
         except Exception:
-            self._is_well = False
-        if not self._is_well:
+            self._can_be_kept = False
+        if not self._can_be_kept:
             cursor.close()
             return
         self._kept[self._sql] = (self._sql, cursor)
-        if len(self._kept) > MOST:
+        if len(self._kept) > MAX_KEPT:
             _, (_, oldest) = self._kept.popitem(last=False)
             oldest.close()
+
+
+class _ExecutionContext(MSExecutionContext):
+    def create_cursor(self) -> Any:
+        return KeptCursor(self.root_connection.connection)
+
+
+class Dialect(MSDialect_pyodbc):
+    """SQLAlchemy's dialect for pyodbc, with kept cursors."""
+
+    supports_statement_cache = True
+    execution_ctx_cls = _ExecutionContext
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Tell whether the connection is broken. A lock timeout has a broken connection's SQLSTATE, and is none."""
+        is_broken: bool = super().is_disconnect(e, connection, cursor)  # type: ignore[no-untyped-call]
+        return is_broken and LOCK_TIMEOUT not in error_numbers(e)

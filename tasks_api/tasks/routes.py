@@ -4,96 +4,95 @@ from typing import Any
 
 from flask import url_for
 
-from ..auth.access_tokens import authenticate, caller
+from ..auth.access_tokens import caller, signed_in
 from ..errors import D01, T01, ApiError
-from ..models import MAX_ID
-from ..web.blueprint import Blueprint
+from ..web.blueprint import Blueprint, refuses, returns
+from ..web.parsing import takes
 from . import service
 from .schemas import DeletedResponse, NewTask, TaskChanges, TaskQuery, TaskResponse, WholeTask
 
-tasks = Blueprint("tasks", "/api/tasks", "The caller's own tasks", authenticate)
+tasks = Blueprint("tasks", "/api/tasks", "The caller's own tasks", signed_in)
 
 _LINK = {
     "Link": {
         "schema": {"type": "string"},
-        "description": 'RFC 8288, rel="next", when there are more',
+        "description": 'the next page, rel="next", when there are more tasks (RFC 8288)',
     }
 }
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "the new task's address"}}
 
 
 @tasks.get("")
-@tasks.errors()
-@tasks.arguments(TaskQuery(), location="query")
-@tasks.response(200, TaskResponse(many=True), headers=_LINK)
+@returns(TaskResponse(many=True), headers=_LINK)
+@takes(TaskQuery(), "query")
 def list_tasks(query: dict[str, Any]) -> Any:
-    """My tasks, by id.
+    """List my tasks by id.
 
-    Those that follow `after`; when there are more than `limit`, the header Link leads on.
+    The list begins after the task `after`. When there are more than `limit`, the header Link names the next page.
     """
-    rows, more = service.list_tasks(caller().user_id, **query)
-    if not more:
+    rows, has_more = service.list_tasks(caller().user_id, **query)
+    if not has_more:
         return rows
-    page = {"isCompleted": query["is_completed"], "limit": query["limit"], "after": rows[-1].id}
-    following = url_for(".list_tasks", **page)  # without what is None
-    return rows, {"Link": f'<{following}>; rel="next"'}
+    page = {"limit": query["limit"], "after": rows[-1].id}
+    if query["is_completed"] is not None:
+        page["isCompleted"] = str(query["is_completed"]).lower()
+    return rows, {"Link": f'<{url_for(".list_tasks", **page)}>; rel="next"'}
 
 
 @tasks.get("/<task_id>")
-@tasks.errors(T01)
-@tasks.response(200, TaskResponse)
+@returns(TaskResponse())
+@refuses(T01)
 def get_task(task_id: str) -> Any:
-    """One of my tasks.
+    """Get one of my tasks.
 
-    Somebody else's are as unknown as any.
+    Another user's task is answered like one that does not exist.
     """
     return service.get(caller().user_id, _number(task_id))
 
 
 @tasks.post("")
-@tasks.errors()
-@tasks.arguments(NewTask())
-@tasks.response(201, TaskResponse, headers=_LOCATION)
+@returns(TaskResponse(), 201, headers=_LOCATION)
+@takes(NewTask())
 def add_task(body: dict[str, Any]) -> Any:
     """Add a task.
 
-    Its id is the database's; the header Location is its address.
+    The database chooses its id; the header Location is its address.
     """
     added = service.add(caller().user_id, body)
     return added, {"Location": url_for(".get_task", task_id=added["id"])}
 
 
 @tasks.put("")
-@tasks.errors(T01)
-@tasks.arguments(WholeTask())
-@tasks.response(200, TaskResponse)
+@returns(TaskResponse())
+@refuses(T01)
+@takes(WholeTask())
 def replace_task(body: dict[str, Any]) -> Any:
     """Replace one of my tasks.
 
-    Its id is in the body, as the .NET original has it.
+    Its id is in the body, as in the .NET original.
     """
     return service.change(caller().user_id, body.pop("id"), body)
 
 
 @tasks.patch("/<task_id>")
-@tasks.errors(T01)
-@tasks.arguments(TaskChanges())
-@tasks.response(200, TaskResponse)
+@returns(TaskResponse())
+@refuses(T01)
+@takes(TaskChanges())
 def change_task(body: dict[str, Any], task_id: str) -> Any:
-    """Change what the body names of one of my tasks.
+    """Change one of my tasks.
 
-    The rest stays; null is malformed.
+    What the body does not name stays; null is malformed.
     """
     return service.change(caller().user_id, _number(task_id), body)
 
 
 @tasks.delete("/<task_id>")
-@tasks.errors(D01, T01)
-@tasks.response(200, DeletedResponse)
+@returns(DeletedResponse())
+@refuses(D01, T01)
 def delete_task(task_id: str) -> Any:
     """Delete one of my tasks.
 
-    For good.
+    The answer repeats its id.
     """
     number = _number(task_id)
     if number == 0:
@@ -103,8 +102,6 @@ def delete_task(task_id: str) -> Any:
 
 
 def _number(text: str) -> int:
-    """The id in a path: 0 for what is no number, and too large a one for what has too many digits."""
+    """Return the id in a path. 0 stands for a text that is not a number."""
     digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()):
-        return 0
-    return int(text) if len(digits) <= 18 else MAX_ID + 1
+    return int(text[:20]) if digits.isascii() and digits.isdecimal() else 0

@@ -1,35 +1,32 @@
-"""The bodies of /api/tasks: what they may carry, and what comes back."""
-
-from typing import Any
+"""The bodies of /api/tasks: requests and answers."""
 
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from ..clock import now_as_smalldatetime
 from ..errors import T00
-from ..web.fields import Boolean, QueryInteger, Text, Timestamp, this_minute
-from ..web.schemas import RequestSchema, ResponseSchema
+from ..web.blueprint import ResponseSchema
+from ..web.fields import Boolean, Integer, QueryBoolean, QueryInteger, Text, Timestamp
+from ..web.parsing import RequestSchema
 
 PAGE_LIMIT = 1000
 _NAME_EXAMPLE = {"example": "Buy milk"}
 
 
 class TaskQuery(RequestSchema):
-    """Which tasks."""
+    """Which tasks to list."""
 
     problem = T00
 
-    is_completed = fields.Boolean(
-        truthy={"true", "True", "TRUE"},
-        falsy={"false", "False", "FALSE"},
-        load_default=None,
-        error_messages={"invalid": "must be true or false"},
-    )
+    is_completed = QueryBoolean(load_default=None)
     limit = QueryInteger(
-        load_default=PAGE_LIMIT,
+        load_default=lambda: PAGE_LIMIT,
         validate=validate.Range(1, PAGE_LIMIT, error=f"must be from 1 to {PAGE_LIMIT}"),
         metadata={"description": f"{PAGE_LIMIT} if not given"},
     )
-    after = QueryInteger(load_default=0, metadata={"description": "the id of the last task seen"})
+    after = QueryInteger(
+        load_default=int, metadata={"description": "the id of the last task of the page before"}
+    )
 
 
 class NewTask(RequestSchema):
@@ -38,19 +35,19 @@ class NewTask(RequestSchema):
     problem = T00
 
     name = Text(100, required=True, metadata=_NAME_EXAMPLE)
-    is_completed = Boolean(load_default=False)
-    ts = Timestamp(load_default=this_minute, metadata={"description": "now if not given"})
+    is_completed = Boolean(load_default=bool)
+    ts = Timestamp(load_default=now_as_smalldatetime, metadata={"description": "now if not given"})
 
 
 class WholeTask(NewTask):
     """A task to replace."""
 
-    id = fields.Integer(strict=True, required=True, metadata={"example": 1})
+    id = Integer(required=True, metadata={"example": 1})
     is_completed = Boolean(required=True)
 
     @ma.validates("id")
-    def not_zero(self, value: int, **_kwargs: Any) -> None:
-        """0 is what a client sends that has none."""
+    def check_id(self, value: int, **_kwargs: object) -> None:
+        """Refuse 0, which a client sends that has no id."""
         if value == 0:
             raise ma.ValidationError("is missing")
 
@@ -72,10 +69,10 @@ class TaskResponse(ResponseSchema):
     id = fields.Integer(metadata={"example": 1})
     name = fields.String(metadata=_NAME_EXAMPLE)
     is_completed = fields.Boolean(metadata={"example": False})
-    ts = Timestamp()
+    ts = fields.DateTime()
 
 
 class DeletedResponse(ResponseSchema):
-    """Which task was deleted."""
+    """The id of the deleted task."""
 
     task_id = fields.Integer(metadata={"example": 1})

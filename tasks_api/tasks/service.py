@@ -1,4 +1,4 @@
-"""The rules of tasks: everybody sees and changes only their own."""
+"""The rules of tasks: users see and change only their own."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -8,83 +8,84 @@ from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..database.engine import AnyRow, execute, fetch_all, fetch_one, insert_row
+from ..database.tables import MAX_ID, TASK, task_table
 from ..errors import A04, T01, ApiError
-from ..models import MAX_ID, tasks
 
-task = tasks.c
-_TASK = (task.id, task.name, task.is_completed, task.ts)
+_COLUMNS = (TASK.id, TASK.name, TASK.is_completed, TASK.ts)
 
-# Built once: building a statement takes longer than executing it.
-_OWN = (
-    select(*_TASK)
-    .where(task.user_id == bindparam("user_id"), task.id > bindparam("after"))
-    .order_by(task.id)
+# Statements are built once, because building one takes longer than executing it.
+_ONE_TASK = select(*_COLUMNS).where(
+    TASK.id == bindparam("task_id"), TASK.user_id == bindparam("user_id")
 )
-_ONE = select(*_TASK).where(task.id == bindparam("task_id"), task.user_id == bindparam("user_id"))
 
 
 @lru_cache(maxsize=100)
-def _own_tasks(is_completed: bool | None, limit: int) -> Select[Any]:
-    # The limit is no parameter: of one SQLAlchemy makes a window function on SQL Server, where TOP does.
-    query = _OWN
+def _page(is_completed: bool | None, limit: int) -> Select[Any]:
+    own = (
+        TASK.user_id == bindparam("user_id"),
+        TASK.id > bindparam("after"),
+    )
+    query = select(*_COLUMNS).where(*own).order_by(TASK.id)
     if is_completed is not None:
-        query = query.where(task.is_completed == is_completed)
+        query = query.where(TASK.is_completed == is_completed)
+    # A number and not a parameter: with a parameter SQLAlchemy uses a window function on SQL Server, in place of TOP.
     return query.limit(limit)
 
 
 def list_tasks(
     user_id: int, *, is_completed: bool | None, limit: int, after: int
 ) -> tuple[Sequence[AnyRow], bool]:
-    """The tasks that follow ``after``, by id, and whether there are more."""
+    """Return the user's tasks whose ids follow ``after``, by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
-    rows = fetch_all(_own_tasks(is_completed, limit + 1), {"user_id": user_id, "after": after})
+    rows = fetch_all(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})
     return rows[:limit], len(rows) > limit
 
 
 def get(user_id: int, task_id: int) -> AnyRow:
-    """One task.
+    """Return one task of the user.
 
     Raises:
-        ApiError: T01, for a task that does not exist and for somebody else's.
+        ApiError: T01, for a task that does not exist and for another user's.
     """
-    _check(task_id)
-    return _found(fetch_one(_ONE, {"task_id": task_id, "user_id": user_id}))
+    _check_id(task_id)
+    return _found(fetch_one(_ONE_TASK, {"task_id": task_id, "user_id": user_id}))
 
 
 def add(user_id: int, values: Mapping[str, object]) -> Mapping[str, object]:
-    """Add a task: its name, is_completed and ts.
+    """Add a task of the user: name, is_completed and ts.
 
     Raises:
-        ApiError: A04, the user is gone.
+        ApiError: A04, the user was deleted.
     """
     try:
-        return {"id": insert_row(tasks, {"user_id": user_id, **values}), **values}
+        return {"id": insert_row(task_table, {"user_id": user_id, **values}), **values}
     except IntegrityError:
         raise ApiError(A04) from None
 
 
 def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
-    """Change what ``values`` names, and nothing else.
+    """Change only the columns that ``values`` names.
 
     Raises:
         ApiError: T01.
     """
     if not values:
         return get(user_id, task_id)
-    _check(task_id)
-    own = (task.id == task_id, task.user_id == user_id)
-    return _found(fetch_one(update(tasks).where(*own).values(values).returning(*_TASK)))
+    _check_id(task_id)
+    own = (TASK.id == task_id, TASK.user_id == user_id)
+    return _found(fetch_one(update(task_table).where(*own).values(values).returning(*_COLUMNS)))
 
 
 def remove(user_id: int, task_id: int) -> None:
-    """Delete a task.
+    """Delete a task of the user.
 
     Raises:
         ApiError: T01.
     """
-    _check(task_id)
-    if not execute(delete(tasks).where(task.id == task_id, task.user_id == user_id)):
+    _check_id(task_id)
+    own = (TASK.id == task_id, TASK.user_id == user_id)
+    if not execute(delete(task_table).where(*own)):
         raise ApiError(T01)
 
 
@@ -94,6 +95,6 @@ def _found(row: AnyRow | None) -> AnyRow:
     return row
 
 
-def _check(task_id: int) -> None:
+def _check_id(task_id: int) -> None:
     if not 0 < task_id <= MAX_ID:
         raise ApiError(T01)

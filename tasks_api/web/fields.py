@@ -1,93 +1,111 @@
-"""The types of members of bodies and queries: which values JSON may have for them."""
+"""The members of request bodies and queries: which JSON values they accept.
 
-import re
+A message completes a sentence that begins with the member's name.
+"""
+
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields
 
-from ..clock import now, to_smalldatetime
+from ..clock import to_smalldatetime
 
-# What .NET reads: date, time to the minute or finer with up to sixteen digits, offset of hours or minutes, or none.
-_ISO_8601 = re.compile(
-    r"(\d{4}-\d\d-\d\d)"
-    r"(?:(T\d\d:\d\d(?::\d\d(?:\.\d{1,7})?)?)(?:(?<=\.\d{7})\d{1,9})?(Z|[+-]\d\d(?::\d\d)?)?)?",
-    re.ASCII,
-)
+_MISSING: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
 
 
 class Text(fields.String):
-    """Text of 1 to ``most`` UTF-16 units.
+    """Text of at least one character.
 
     Args:
-        most: the length of its column.
-        blank: whether blanks alone are something.
-        strip: whether blanks around it count for nothing.
+        max_length: in UTF-16 units, as nvarchar counts.
+        blank: whether blanks alone are accepted.
+        strip: whether blanks around the text are dropped.
     """
+
+    default_error_messages = _MISSING | {"invalid": "must be text"}
 
     def __init__(
         self,
-        most: int,
+        max_length: int,
         *,
         blank: bool = False,
         strip: bool = False,
-        metadata: dict[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        lengths = {"minLength": 1, "maxLength": most}
-        super().__init__(metadata=lengths | (metadata or {}), **kwargs)
-        self.most = most
+        lengths = {"minLength": 1, "maxLength": max_length}
+        super().__init__(metadata=lengths | dict(metadata or {}), **kwargs)
+        self.max_length = max_length
         self.blank = blank
         self.strip = strip
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        stripped = text.strip()
-        text = stripped if self.strip else text
-        if not (text if self.blank else stripped):
-            raise ma.ValidationError("is missing")
-        if len(text.encode("utf-16-le")) // 2 > self.most:
-            raise ma.ValidationError(f"must have at most {self.most} characters")
+        if self.strip:
+            text = text.strip()
+        if not (text if self.blank else text.strip()):
+            raise self.make_error("required")
+        if len(text.encode("utf-16-le")) // 2 > self.max_length:
+            raise ma.ValidationError(f"must have at most {self.max_length} characters")
         if "\0" in text:
             raise ma.ValidationError("must not contain the character NUL")
         return text
 
 
 class Boolean(fields.Boolean):
-    """JSON's true and false, and nothing that looks like them."""
+    """JSON's true or false."""
+
+    default_error_messages = _MISSING | {"invalid": "must be true or false"}
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> bool:
         if not isinstance(value, bool):
-            raise ma.ValidationError("must be true or false")
+            raise self.make_error("invalid")
         return value
 
 
-class QueryInteger(fields.Integer):
-    """Decimal digits."""
+class Integer(fields.Integer):
+    """A JSON number without fraction."""
+
+    default_error_messages = _MISSING | {"invalid": "must be a whole number"}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strict=True, **kwargs)
+
+
+class QueryInteger(Integer):
+    """A whole number in a query: decimal digits."""
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> int:
         text = str(value)
-        if not (text.isascii() and text.isdecimal() and len(text) <= 10):
-            raise ma.ValidationError("must be a whole number")
+        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+            raise self.make_error("invalid")
         return int(text)
 
 
-def this_minute() -> datetime:
-    """Now, as a smalldatetime."""
-    return to_smalldatetime(now())
+class QueryBoolean(fields.Boolean):
+    """true or false in a query, in lower case, upper case or as .NET writes them."""
+
+    default_error_messages = _MISSING | {"invalid": "must be true or false"}
+    truthy = {"true", "True", "TRUE"}  # noqa: RUF012
+    falsy = {"false", "False", "FALSE"}  # noqa: RUF012
 
 
 class Timestamp(fields.DateTime):
-    """A time in ISO 8601 that fits smalldatetime. Without an offset it is UTC."""
+    """A time in ISO 8601, rounded to the minute as smalldatetime is. Without an offset it is UTC."""
+
+    default_error_messages = _MISSING | {"invalid": "must be a time like 2026-01-31T12:00:00Z"}
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> datetime:
-        found = _ISO_8601.fullmatch(value) if isinstance(value, str) else None
-        if not found:
-            raise ma.ValidationError("must be a time like 2026-01-31T12:00:00Z")
+        # fromisoformat alone would also accept other separators than T, and dates without hyphens.
+        if not isinstance(value, str) or value[4:5] != "-" or value[10:11] not in ("", "T"):
+            raise self.make_error("invalid")
         try:
-            date, time, offset = found.groups()
-            moment = datetime.fromisoformat(date + (time or "T00:00") + (offset or "Z"))
-            return to_smalldatetime(moment.astimezone(UTC))
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise self.make_error("invalid") from None
+        try:
+            return to_smalldatetime(moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC))
         except (ValueError, OverflowError):
             raise ma.ValidationError("must be a time from 1900-01-01 to 2079-06-06") from None

@@ -1,8 +1,9 @@
-"""What happens to every request before its route and after it, whichever route it is."""
+"""What happens to every request before its view and after it."""
 
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, ip_address, ip_network
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,105 +12,95 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings
+from ..errors import NOT_FOUND, ApiError
 
 Wsgi = Callable[..., Iterable[bytes]]
 
 MAX_BODY_BYTES = 64 * 1024
-# For answers that nobody should render, frame, sniff or keep (OWASP REST Security Cheat Sheet). Pages bring a policy
-# of their own.
-POLICY = "default-src 'none'; frame-ancestors 'none'"
+# Answers are not for rendering, framing, sniffing or keeping (OWASP REST Security Cheat Sheet). Pages have a policy of
+# their own.
+CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 SECURITY_HEADERS = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 )
-HSTS = "max-age=31536000"  # a year, once the service is reached over https
+HSTS = "max-age=31536000"  # one year
 EXPOSED_HEADERS = ("Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
-
-# What proxies write for an address: with a port (Azure), in brackets, with a zone.
-_FORWARDED = re.compile(r"([0-9.]+)(?::\d+)?|\[?([0-9A-Fa-f:.]+)(?:%[^]]*)?\]?(?::\d+)?")
-
-_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
 
 def init_middleware(app: Flask, settings: Settings) -> None:
-    """Path folding, proxies, CORS and response headers."""
+    """Set up paths, client addresses, proxies, CORS and response headers."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
-    app.url_map.merge_slashes = False  # or "//" would be answered with a redirect
+    app.url_map.merge_slashes = False  # otherwise Flask would redirect
+    app.before_request(_refuse_two_slashes)
     app.after_request(_add_headers)
     if settings.cors_origins:
-        # As patterns, for flask-cors would take some of the texts for such.
-        exact = [re.compile(re.escape(origin) + r"\Z") for origin in settings.cors_origins]
-        origins = "*" if settings.cors_origins == ("*",) else exact
-        CORS(
-            app,
-            origins=origins,
-            expose_headers=EXPOSED_HEADERS,
-            supports_credentials=origins == exact,
-            max_age=600,
-        )
-    wrapped = normalised(app.wsgi_app)
+        _allow_origins(app, settings.cors_origins)
+    app.wsgi_app = _with_plain_address(app.wsgi_app)  # type: ignore[method-assign]
     if count := settings.trusted_proxies:
-        # Each proxy adds an address; the rest the innermost one writes, over what was there.
-        wrapped = ProxyFix(wrapped, x_for=count, x_proto=1, x_host=1, x_prefix=1)
-    app.wsgi_app = wrapped  # type: ignore[method-assign]
+        # Each proxy adds an address to X-Forwarded-For. The innermost one overwrites the other headers.
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=count, x_proto=1, x_host=1, x_prefix=1
+        )
 
 
-def normalised(application: Wsgi) -> Wsgi:
-    """Read path and client of a request in one spelling each, before anything looks at them.
+def _allow_origins(app: Flask, origins: list[str]) -> None:
+    if origins == ["*"]:
+        CORS(app, expose_headers=EXPOSED_HEADERS, max_age=600)
+        return
+    # Patterns that match one origin each, because flask-cors would take some origins for patterns.
+    exact = [re.compile(re.escape(origin) + r"\Z") for origin in origins]
+    CORS(app, origins=exact, expose_headers=EXPOSED_HEADERS, supports_credentials=True, max_age=600)
 
-    Paths match without case and with or without a trailing slash, as in ASP.NET. Folded here, so that no client
-    is redirected: many lose their body on the way. What the server or a trusted proxy says of the client is read
-    as an address, here and nowhere else.
-    """
 
+def _refuse_two_slashes() -> None:
+    # Werkzeug would serve //metrics as /metrics, past a proxy's rule for /metrics.
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise ApiError(NOT_FOUND)
+
+
+def _with_plain_address(application: Wsgi) -> Wsgi:
     def wrapper(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "").lower()
-        if path.startswith("/api/"):
-            environ["PATH_INFO"] = path[:-1] if path.endswith("/") else path
-        environ["REMOTE_ADDR"] = read_address(environ.get("REMOTE_ADDR", ""))
+        environ["REMOTE_ADDR"] = plain_address(environ.get("REMOTE_ADDR", ""))
         return application(environ, start_response)
 
     return wrapper
 
 
-def read_address(text: str) -> str:
-    """The address in ``text`` without port, brackets and zone, IPv4 as such; nothing if there is none."""
-    found = _FORWARDED.fullmatch(text.strip())
+def plain_address(text: str) -> str:
+    """Return the IP address in ``text`` without port, brackets and zone, or an empty text.
+
+    An IPv4 address that is written as IPv6 (``::ffff:``) is returned as IPv4. Proxies write all of these.
+    """
+    for candidate in (text, host_name(text)):
+        with suppress(ValueError):
+            address = ip_address(candidate.strip().partition("%")[0])
+            return str(getattr(address, "ipv4_mapped", None) or address)
+    return ""
+
+
+def host_name(host: str) -> str:
+    """Return the name or address in ``host:port``, or an empty text."""
     try:
-        address = ip_address((found[1] or found[2]) if found else "")
+        return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
-    if address in _NAT64:
-        return str(IPv4Address(int(address) & 2**32 - 1))
-    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def is_local() -> bool:
+    """Tell whether the request is to this machine by name, where browsers accept plain http like https."""
+    return host_name(request.host) in ("localhost", "127.0.0.1", "::1")
 
 
 def _add_headers(response: Response) -> Response:
-    # All at once: each assignment would look through all headers, 20 microseconds together.
-    added = [*SECURITY_HEADERS]
+    # One call for all of them: each assignment would search through all headers.
+    headers = [*SECURITY_HEADERS]
     if "Content-Security-Policy" not in response.headers:
-        added.append(("Content-Security-Policy", POLICY))
-    if request.is_secure and not _is_local():
-        added.append(("Strict-Transport-Security", HSTS))
+        headers.append(("Content-Security-Policy", CONTENT_POLICY))
+    if request.is_secure and not is_local():
+        headers.append(("Strict-Transport-Security", HSTS))
     if request.path.startswith(("/api/", "/health/", "/metrics")):
-        added.append(("Cache-Control", "no-store"))
-    response.headers.extend(added)
+        headers.append(("Cache-Control", "no-store"))
+    response.headers.extend(headers)
     return response
-
-
-def host_name() -> str:
-    """Of the request, without its port; nothing if it is malformed."""
-    try:
-        return urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_local() -> bool:
-    """Whether the browser would keep plain http from other programs on its machine."""
-    name = host_name().removesuffix(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    address = read_address(name)
-    return address != "" and ip_address(address).is_loopback

@@ -1,4 +1,4 @@
-"""/: a page that shows what the tokens do, in one file that needs nothing from anywhere."""
+"""/: a page that shows what the tokens do. It is one file and loads nothing from another server."""
 
 import re
 from base64 import b64encode
@@ -9,31 +9,28 @@ from flask import Blueprint, Response
 
 from ..config import current_settings
 
-_TEXT = (Path(__file__).parent / "static" / "page.html").read_text("utf-8")
+_HTML = (Path(__file__).parent / "static" / "page.html").read_text("utf-8")
+_SWAGGER_LINK = '<a href="swagger">Every route is described in Swagger.</a>'
 
 
-def _hash(element: str) -> str:
-    """Names the page's own style or script in its policy, so that no other is obeyed (CSP Level 3, section 2.3.1)."""
-    (text,) = re.findall(f"<{element}>(.*?)</{element}>", _TEXT, re.DOTALL)
+def _hash_of(element: str) -> str:
+    """Return the hash by which the page's policy allows its own style or script (CSP Level 3, section 2.3.1)."""
+    (text,) = re.findall(f"<{element}>(.*?)</{element}>", _HTML, re.DOTALL)
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-_POLICY = (
-    f"default-src 'none'; script-src {_hash('script')}; style-src {_hash('style')}; img-src data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_CONTENT_POLICY = (
+    f"default-src 'none'; script-src {_hash_of('script')}; style-src {_hash_of('style')}; "
+    "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
-_SWAGGER = '<a href="swagger">Every route is described in Swagger.</a>'
 
 page = Blueprint("page", __name__)
 
 
 @page.get("/")
 def show() -> Response:
-    """The page."""
-    response = Response(
-        _TEXT if current_settings.docs_enabled else _TEXT.replace(_SWAGGER, ""),
-        mimetype="text/html",
-    )
-    response.headers["Content-Security-Policy"] = _POLICY
+    """Return the page."""
+    html = _HTML if current_settings.docs_enabled else _HTML.replace(_SWAGGER_LINK, "")
+    response = Response(html, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = _CONTENT_POLICY
     return response

@@ -1,0 +1,188 @@
+"""/openapi.json, made of what the views declare, and /swagger, a page to try the API.
+
+Swagger UI's files come from the package flask-swagger-ui; the page loads nothing from another server.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import flask_swagger_ui
+import orjson
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import (
+    Blueprint as FlaskBlueprint,
+)
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    render_template,
+    request,
+    send_from_directory,
+)
+from marshmallow import fields
+
+from ..errors import Problem
+from .blueprint import Blueprint, Operation, ResponseSchema, camel_case
+
+SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
+_CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PATH_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
+_PARAMETER_SCHEMAS = {
+    "int": {"type": "integer"},
+    "uuid": {"type": "string", "format": "uuid"},
+}
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+_ERROR_HEADERS: dict[int, Any] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750"}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
+
+
+class ProblemResponse(ResponseSchema):
+    """Every error of every route (RFC 9457)."""
+
+    type = fields.String()
+    title = fields.String()
+    status = fields.Integer()
+    detail = fields.String()
+    error_code = fields.String(metadata={"description": "for programs"})
+    error = fields.String(metadata={"description": "for people; the same as detail"})
+    errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Make errors optional."""
+        super().on_bind_field(field_name, field_obj)
+        field_obj.required = field_name != "errors"
+
+
+openapi = FlaskBlueprint(
+    "swagger",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/swagger/own",
+)
+
+
+def init_openapi(app: Flask, version: str, cookie_name: str) -> None:
+    """Serve the OpenAPI document and Swagger UI. The blueprints must be registered before.
+
+    Args:
+        app: the application.
+        version: of the API.
+        cookie_name: of the cookie that can hold a refresh token.
+    """
+    app.register_blueprint(openapi)
+    spec = APISpec("Tasks API", version, "3.1.0", plugins=[MarshmallowPlugin()], info=_INFO)
+    cookie = {"type": "apiKey", "in": "cookie", "name": cookie_name}
+    spec.components.security_scheme(
+        "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    )
+    spec.components.security_scheme("cookie", cookie)
+    for rule in app.url_map.iter_rules():
+        operation = vars(app.view_functions[rule.endpoint]).get("operation")
+        if operation is None:
+            continue
+        blueprint = cast(Blueprint, app.blueprints[rule.endpoint.rpartition(".")[0]])
+        (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        described = _operation(operation, blueprint, app.view_functions[rule.endpoint])
+        described["parameters"] = [*_path_parameters(rule.rule), *described["parameters"]]
+        path = _PATH_PARAMETER.sub(r"{\2}", rule.rule)
+        spec.path(path, operations={method.lower(): described})
+    app.extensions["openapi"] = spec.to_dict()
+
+
+_INFO = {
+    "description": "Sign up, log in, refresh, and keep a list of tasks. Every error is "
+    "`application/problem+json`; `errorCode` is for programs, `error` for people.",
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
+
+
+def _operation(operation: Operation, blueprint: Blueprint, view: Any) -> dict[str, Any]:
+    summary, _, description = (view.__doc__ or "").partition("\n\n")
+    response: dict[str, Any] = {"description": "Success", "headers": operation.headers}
+    if operation.response_schema:
+        response["content"] = {"application/json": {"schema": operation.response_schema}}
+    described: dict[str, Any] = {
+        "operationId": camel_case(view.__name__),
+        "summary": summary,
+        "description": " ".join(description.split()),
+        "tags": [blueprint.name],
+        "parameters": [],
+        "responses": _errors([*operation.problems, *blueprint.problems])
+        | {operation.status: response},
+    }
+    if operation.security or blueprint.guard:
+        described["security"] = operation.security or [{"bearer": []}]
+    schema: Any = operation.request_schema
+    if schema and operation.location == "query":
+        described["parameters"].append({"in": "query", "schema": schema})
+    elif schema:
+        content = {"application/json": {"schema": schema}}
+        described["requestBody"] = {"content": content, "required": not schema.body_optional}
+    return described
+
+
+def _errors(problems: list[Problem]) -> dict[int, Any]:
+    by_status: dict[int, list[Problem]] = {}
+    for problem in dict.fromkeys(problems):
+        by_status.setdefault(problem.status, []).append(problem)
+    return {status: _error(status, entries) for status, entries in by_status.items()}
+
+
+def _error(status: int, problems: list[Problem]) -> dict[str, Any]:
+    examples = {
+        problem.code: {"summary": problem.title, "value": problem.body(problem.detail)}
+        for problem in problems
+    }
+    content = {"schema": ProblemResponse, "examples": examples}
+    return {
+        "description": "; ".join(f"`{problem.code}`: {problem.detail}" for problem in problems),
+        "headers": _ERROR_HEADERS.get(status, {}),
+        "content": {"application/problem+json": content},
+    }
+
+
+def _path_parameters(rule: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "in": "path",
+            "name": name,
+            "required": True,
+            "schema": _PARAMETER_SCHEMAS.get(converter, {"type": "string"}),
+        }
+        for converter, name in _PATH_PARAMETER.findall(rule)
+    ]
+
+
+@openapi.get("/openapi.json")
+def document() -> Response:
+    """Return the OpenAPI document."""
+    # The prefix under which a proxy or SCRIPT_NAME serves this application. Operations say what security they need.
+    here = {"servers": [{"url": f"{request.script_root}/"}], "security": []}
+    return Response(
+        orjson.dumps(current_app.extensions["openapi"] | here, option=orjson.OPT_NON_STR_KEYS),
+        mimetype="application/json",
+    )
+
+
+@openapi.get("/swagger", strict_slashes=False)
+def show() -> Response:
+    """Return Swagger UI's page."""
+    response = Response(render_template("swagger.html"), mimetype="text/html")
+    response.headers["Content-Security-Policy"] = _CONTENT_POLICY
+    return response
+
+
+@openapi.get("/swagger/assets/<path:name>")
+def asset(name: str) -> Response:
+    """Return one of Swagger UI's files."""
+    return send_from_directory(SWAGGER_FILES, name, max_age=86_400)

@@ -1,0 +1,105 @@
+"""How a request's body or query becomes the arguments of a view."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import marshmallow as ma
+import orjson
+from flask import g, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from ..dotnet import DotnetSchema
+from ..errors import TOO_LARGE, UNSUPPORTED, ApiError, Problem
+from .blueprint import Operation, camel_case
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class RequestSchema(DotnetSchema, ma.Schema):
+    """What a body or a query may contain. Names are in camelCase there; unknown ones are ignored."""
+
+    problem: Problem  # the answer to a request that does not fit
+    body_optional = False
+
+    class Meta:
+        unknown = ma.EXCLUDE
+
+    def on_bind_field(self, field_name: str, field_obj: ma.fields.Field[Any]) -> None:
+        """Give the field its name in camelCase."""
+        field_obj.data_key = field_obj.data_key or camel_case(field_name)
+
+
+def takes(schema: RequestSchema, location: str = "json") -> Callable[[View], View]:
+    """Parse the request's body and give it to the view as its first argument.
+
+    Args:
+        schema: what the body may contain.
+        location: "query" to parse the query instead.
+
+    Raises:
+        ApiError: the schema's problem; TOO_LARGE or UNSUPPORTED for a body.
+    """
+
+    def decorator(view: View) -> View:
+        operation = Operation.of(view)
+        operation.request_schema = schema
+        operation.location = location
+        operation.problems.append(schema.problem)
+        if location == "json":
+            operation.problems += [TOO_LARGE, UNSUPPORTED]
+
+        @wraps(view)
+        def parse(**path: Any) -> Any:
+            data = _json(schema) if location == "json" else request.args.to_dict()
+            g.body = _loaded(schema, data)  # for the limits, which count by its members
+            return view(g.body, **path)
+
+        return parse  # type: ignore[return-value]
+
+    return decorator
+
+
+def _loaded(schema: RequestSchema, data: Any) -> Any:
+    try:
+        return schema.load(data)
+    except ma.ValidationError as error:
+        messages = error.normalized_messages()
+        if "_schema" in messages:
+            raise ApiError(schema.problem, "The body must be a JSON object.") from None
+        detail = "; ".join(f"{name} {reasons[0]}" for name, reasons in messages.items())
+        raise ApiError(schema.problem, f"{detail}.", errors=messages) from None
+
+
+def _json(schema: RequestSchema) -> Any:
+    body = _body(schema.problem).removeprefix(b"\xef\xbb\xbf")  # a byte order mark
+    if not body:
+        if schema.body_optional:
+            return {}
+        raise ApiError(schema.problem, "The request needs a JSON body.")
+    kind = request.mimetype
+    is_json = kind in ("application/json", "text/json") or kind.endswith("+json")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if not (is_json or (schema.body_optional and not kind)):
+        raise ApiError(UNSUPPORTED)
+    if charset not in ("utf-8", "utf8") or request.content_encoding:
+        raise ApiError(UNSUPPORTED)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ApiError(schema.problem, "The body is not valid JSON.") from None
+
+
+def _body(problem: Problem) -> bytes:
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        raise
+    except Exception:  # gunicorn's own: malformed chunks, or a client that went away
+        raise ApiError(problem, "The body could not be read.") from None
+    if len(body) < (request.content_length or 0):  # incomplete: RFC 9112, section 8
+        raise ApiError(problem, "The body is incomplete.")
+    # A chunked body is cut at the limit without an error.
+    if len(body) >= (request.max_content_length or 0):
+        raise ApiError(TOO_LARGE)
+    return body
