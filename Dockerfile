@@ -21,11 +21,12 @@ RUN apt-get update \
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=5217
 USER 10001
 # The embedded database and generated keys. Everything else may be read-only; heartbeats and metrics are in /dev/shm.
 VOLUME /app/instance
 EXPOSE 5217
+# Without HTTP_PROXY, which the container may have. Where gunicorn serves https or another address, override this.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5217/health/ready', timeout=4)"]
-CMD ["gunicorn", "--bind", "0.0.0.0:5217", "wsgi:app"]
+    CMD ["python", "-c", "import os; from http.client import HTTPConnection as C; c = C('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/health/ready'); raise SystemExit(c.getresponse().status != 200)"]
+CMD ["gunicorn", "wsgi:app"]

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tasks_api import create_service
+from tasks_api import create_app
 from tasks_api.config import Settings
 from tasks_api.database.engine import db
 from tests.live import PASSWORD, serving
@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = KEYS | {
 def make_database(folder: Path, clients: int) -> None:
     """A database with that many users, each with some tasks; the password hashes have full strength."""
     settings = SETTINGS | {"LOG_LEVEL": "ERROR"}
-    app = create_service(
+    app = create_app(
         Settings.load({f"TASKS_{name}": text for name, text in settings.items()}, folder)
     )
     anyone = app.test_client()

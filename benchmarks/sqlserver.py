@@ -24,7 +24,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from tasks_api import create_service
+from tasks_api import create_app
 from tasks_api.config import Settings
 from tasks_api.config.database_url import Keywords
 from tasks_api.database import sqlserver
@@ -54,7 +54,7 @@ def statements_and_round_trips(databases: Databases, folder: Path) -> dict[str, 
             "TASKS_LOG_LEVEL": "ERROR",
             "TASKS_MAX_SESSIONS": "2",
         }
-        app = create_service(
+        app = create_app(
             Settings.load(
                 environ | {"TASKS_DATABASE_URL": sqlserver.connection_string(way)}, folder
             )

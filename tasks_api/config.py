@@ -14,7 +14,7 @@ import click
 from dotenv import dotenv_values
 from environs import Env, EnvValidationError, ValidationError
 from flask import current_app
-from limits import parse_many
+from limits import parse
 from marshmallow.validate import OneOf, Range, Regexp
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -57,7 +57,7 @@ def _check_keys(keys: list[str]) -> None:
 
 def _check_rate(rate: str) -> None:
     try:
-        parse_many(rate)
+        parse(rate)
     except ValueError:
         raise ValidationError("Must be a rate like '10 per minute'.") from None
 

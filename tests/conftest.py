@@ -1,7 +1,7 @@
 """A service on a real database file, and people who use it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import ColumnElement, Table, event, select, update
 from werkzeug.test import TestResponse
 
-from tasks_api import create_service
+from tasks_api import create_app
 from tasks_api.auth.passwords import hasher_of
-from tasks_api.config import Settings
 from tasks_api.database.engine import db, execute, fetch_all
 from tests.databases import TABLES, databases
-from tests.live import FAST, PASSWORD, Live, bearer, serving, signup_of
+from tests.live import PASSWORD, Live, bearer, environment, load_settings, serving, signup_of
 
 MakeApp = Callable[..., Flask]
 LONGEST = ("test_soak.py", "test_deployment.py", "test_gunicorn.py", "test_page.py")
@@ -47,12 +46,11 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
         databases.execute(databases.shared, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
 
     def make(**settings: str) -> Flask:
-        environ = FAST | server | {f"TASKS_{name}": value for name, value in settings.items()}
-        loaded = Settings.load(environ, tmp_path / "instance")
+        loaded = load_settings(environment(tmp_path / "instance", server, **settings))
         if "PASSWORD_ITERATIONS" not in settings:
-            loaded = replace(loaded, password_iterations=1000)
-        hasher_of.cache_clear()  # it would go on costing as much as the dearest hash of another test
-        app = create_service(loaded)
+            loaded.password_iterations = 1000
+        hasher_of.cache_clear()  # it would go on with the most iterations of another test
+        app = create_app(loaded)
         apps.append(app)
         return app
 

@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks_api.config.database_url import Keywords, read_database_url
 from tasks_api.database import migrations, sqlserver
 
 TABLES = ("RefreshToken", "Task", "[User]", "SchemaVersion")
-
-
-def keywords_of(address: str) -> Keywords:
-    """Of the address of a SQL Server."""
-    keywords = read_database_url(address)
-    assert isinstance(keywords, dict)
-    return keywords
 
 
 class Databases:
@@ -29,30 +21,29 @@ class Databases:
     shared = Path("shared")
 
     def __init__(self) -> None:
-        self.made: dict[Path, Keywords] = {}
+        self.made: dict[Path, str] = {}  # connection strings
 
-    def at(self, **changes: str) -> Keywords:
-        """The server's address, changed."""
-        return keywords_of(self.server) | changes
+    def on(self, name: str) -> str:
+        """The connection string of a database on the server."""
+        return sqlserver.on_database(sqlserver.connection_string(self.server), name)
 
     def settings(self, instance: Path) -> dict[str, str]:
         """The settings with which a service whose instance folder this is has a database of its own."""
         if not self.server:
             return {}
-        keywords = self.made.get(instance) or self.create(instance)
-        url = sqlserver.connection_string(keywords)
-        return {"TASKS_DATABASE_URL": url, "TASKS_UPGRADE_ON_START": "true"}
+        address = self.made.get(instance) or self.create(instance)
+        return {"TASKS_DATABASE_URL": address, "TASKS_UPGRADE_ON_START": "true"}
 
     def is_imitation(self) -> bool:
-        """Whether the server is somebody else's than Microsoft's, with gaps that are not ours."""
-        with closing(sqlserver.connect(self.at(database="master"))) as connection:
+        """Whether the server is not Microsoft's, with gaps that are not ours."""
+        with closing(sqlserver.connect(self.on("master"))) as connection:
             return "Microsoft" not in connection.execute("SELECT @@VERSION").fetchval()
 
-    def create(self, instance: Path) -> Keywords:
-        keywords = self.at(database=f"TasksTest_{os.getpid()}_{len(self.made)}")
-        migrations.create(keywords)
-        self.made[instance] = keywords
-        return keywords
+    def create(self, instance: Path) -> str:
+        address = self.on(f"TasksTest_{os.getpid()}_{len(self.made)}")
+        migrations.create(address)
+        self.made[instance] = address
+        return address
 
     def execute(self, instance: Path, *statements: str) -> None:
         with closing(sqlserver.connect(self.made[instance])) as connection:
@@ -62,9 +53,9 @@ class Databases:
                     pass
 
     def drop_all(self) -> None:
-        for keywords in self.made.values():
-            name = keywords["database"]
-            with closing(sqlserver.connect(self.at(database="master"))) as connection:
+        for address in self.made.values():
+            name = sqlserver.database_name(address)
+            with closing(sqlserver.connect(self.on("master"))) as connection:
                 with suppress(Exception):  # a test that failed may have left connections open
                     connection.execute(
                         f"ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE"

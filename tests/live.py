@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import requests
 
-from tasks_api.config import ROOT
+from tasks_api.config import ROOT, Settings
 from tests.databases import databases
 
 T = TypeVar("T")
@@ -54,15 +55,25 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def environment(instance: Path, **settings: str) -> dict[str, str]:
-    """This process's environment with only our settings in it."""
+def environment(
+    instance: Path, database: dict[str, str] | None = None, **settings: str
+) -> dict[str, str]:
+    """This process's environment with only our settings in it. ``database`` names another one than its own."""
+    if database is None:
+        database = databases.settings(instance)
     kept = {
         name: value
         for name, value in os.environ.items()
         if not re.match("TASKS_|COV_|PROMETHEUS|WEB_CONC|GUNICORN", name)
     }
-    ours = FAST | databases.settings(instance) | {"TASKS_INSTANCE_PATH": str(instance)}
+    ours = FAST | database | {"TASKS_INSTANCE_PATH": str(instance)}
     return kept | ours | {f"TASKS_{name}": value for name, value in settings.items()}
+
+
+def load_settings(environ: dict[str, str]) -> Settings:
+    """The settings of a process with this environment."""
+    with patch.dict(os.environ, environ, clear=True):
+        return Settings()
 
 
 def serving(

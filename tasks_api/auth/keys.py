@@ -61,8 +61,8 @@ def init_keys(app: Flask, settings: Settings) -> Keys:
         if not signing[0].signing:
             raise ConfigError(f"{PREFIX}JWT_PRIVATE_KEY_FILE must hold a private key.")
     if settings.jwt_secret_key or not signing:
-        signing.append(_secret_key(secret("jwt_secret_key", settings.jwt_secret_key)))
-    signing += [_secret_key(old.encode()) for old in settings.jwt_secret_key_previous]
+        signing.append(secret_key(secret("jwt_secret_key", settings.jwt_secret_key)))
+    signing += [secret_key(old.encode()) for old in settings.jwt_secret_key_previous]
     signing += [_key_file("JWT_KEY_FILES_PREVIOUS", old) for old in settings.jwt_key_files_previous]
     newest = secret("refresh_token_key", settings.refresh_token_key)
     older = (old.encode() for old in settings.refresh_token_key_previous)
@@ -76,7 +76,8 @@ def current_keys() -> Keys:
     return cast(Keys, current_app.extensions["keys"])
 
 
-def _secret_key(secret: bytes) -> TokenKey:
+def secret_key(secret: bytes) -> TokenKey:
+    """Make the key of access tokens for HS256."""
     kid = hmac.digest(secret, b"tasks-api kid", "sha256").hex()[:16]
     return TokenKey(kid, "HS256", secret, secret, None)
 

@@ -1,26 +1,30 @@
-"""How often something may be tried: Flask-Limiter's counts, in each process's memory or in Redis for all.
+"""How often something may be tried. ``limits`` counts in this process's memory, or in Redis for all processes.
 
 While Redis does not answer, each process counts alone.
 """
 
+import logging
 import math
 import time
-from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
-from flask import Flask, Response, g, request
-from flask_limiter import Limiter, RateLimitExceeded
+import limits
+from flask import Flask, current_app, request
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 
 from ..audit import security_event
 from ..config import ConfigError, Settings, current_settings
 from ..errors import RATE_LIMITED, ApiError
-from ..web.error_answers import render
-from .access_tokens import caller
-from .sessions import client_of, is_signed_in_at
+from .sessions import client_of
 
-STORAGE_SECONDS = 0.5  # how long Redis may take to answer
+log = logging.getLogger(__name__)
 
-limiter = Limiter(lambda: _client())
+REDIS_SECONDS = 0.5  # how long Redis may take to answer
+
+parse_rate = lru_cache(limits.parse)
 
 
 def init_limits(app: Flask, settings: Settings) -> None:
@@ -29,63 +33,67 @@ def init_limits(app: Flask, settings: Settings) -> None:
     Raises:
         ConfigError: the storage cannot be used.
     """
-    app.config.update(
-        RATELIMIT_ENABLED=settings.ratelimit_enabled,
-        RATELIMIT_STORAGE_URI=settings.ratelimit_storage_uri,
-        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
-        RATELIMIT_SWALLOW_ERRORS=True,
-    )
-    if "redis" in settings.ratelimit_storage_uri:
-        timeouts = {"socket_timeout": STORAGE_SECONDS, "socket_connect_timeout": STORAGE_SECONDS}
-        app.config["RATELIMIT_STORAGE_OPTIONS"] = timeouts
+    uri = settings.ratelimit_storage_uri
+    timeouts = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
     try:
-        limiter.init_app(app)
+        storage = storage_from_string(
+            uri, wrap_exceptions=True, **cast(Any, timeouts if "redis" in uri else {})
+        )
     except Exception as error:  # of many types; some messages quote the password
         raise ConfigError(
             f"TASKS_RATELIMIT_STORAGE_URI cannot be used ({type(error).__name__}). "
-            "Redis needs a package: make install EXTRAS=redis"
+            "For Redis: make install EXTRAS=redis"
         ) from None
-    app.register_error_handler(RateLimitExceeded, _refused)
+    app.extensions["limits"] = [FixedWindowRateLimiter(each) for each in (storage, MemoryStorage())]
 
 
-def _refused(error: RateLimitExceeded) -> Response:
-    limit = limiter.current_limit
-    seconds = limit.reset_at - time.time() if limit else error.limit.limit.get_expiry()
-    security_event("rate_limited", limit=error.limit.limit)
-    return render(ApiError(RATE_LIMITED, retry_after=max(1, math.ceil(seconds))))
-
-
-def limit(name: str, key: Callable[[], str] | None = None, **options: Any) -> Any:
-    """Limit calls of a view by the setting ``ratelimit_<name>``.
-
-    Args:
-        name: of the setting. Views with the same name share their counts.
-        key: whom a call counts for; the client's address if not given.
-        options: for ``Limiter.shared_limit``.
-    """
-
-    def rate() -> str:
-        return str(getattr(current_settings, f"ratelimit_{name}"))
-
-    return limiter.shared_limit(rate, scope=name, key_func=key, **options)
-
-
-def failed_logins(view: Any) -> Any:
-    """Limit failed logins of one account: from one client, and from everywhere but where its user is signed in."""
-    options = {"deduct_when": lambda response: response.status_code == 401}
-    view = limit("login_failures", lambda: f"{_account()} {_client()}", **options)(view)
-    exempt = {"exempt_when": lambda: is_signed_in_at(g.body["email"], _client())}
-    return limit("account_failures", _account, **options, **exempt)(view)
-
-
-def passwords_of_session(exempt_when: Callable[[], bool] | None = None) -> Any:
-    """Limit calls that check the current password. They count by session, so nobody can use up another's limit."""
-    return limit("password", lambda: str(caller().session_id), exempt_when=exempt_when)
-
-
-def _client() -> str:
+def client() -> str:
+    """Return whom this request's address stands for."""
     return client_of(request.remote_addr) or "unknown"
 
 
-def _account() -> str:
-    return str(g.body["email"]).casefold()
+def count(name: str, *key: str) -> None:
+    """Count an attempt.
+
+    Args:
+        name: of the limit, as in the setting ``ratelimit_<name>``.
+        key: what was tried, and by whom.
+
+    Raises:
+        ApiError: RATE_LIMITED, this attempt is one too many.
+    """
+    if current_settings.ratelimit_enabled and not _ask("hit", name, *key):
+        _refuse(name, *key)
+
+
+def check(name: str, *key: str) -> None:
+    """Check that one more attempt is allowed, without counting it.
+
+    Raises:
+        ApiError: RATE_LIMITED.
+    """
+    if is_used_up(name, *key):
+        _refuse(name, *key)
+
+
+def is_used_up(name: str, *key: str) -> bool:
+    """Tell whether one more attempt would be one too many."""
+    return current_settings.ratelimit_enabled and not _ask("test", name, *key)
+
+
+def _refuse(name: str, *key: str) -> None:
+    security_event("rate_limited", limit=name)
+    seconds = _ask("get_window_stats", name, *key).reset_time - time.time()
+    raise ApiError(RATE_LIMITED, retry_after=max(1, math.ceil(seconds)))
+
+
+def _ask(method: str, name: str, *key: str) -> Any:
+    rate = parse_rate(getattr(current_settings, f"ratelimit_{name}"))
+    # One identifier, because ``limits`` joins several with slashes, which an email can contain too.
+    identifier = " ".join((name, *key))
+    shared, own = current_app.extensions["limits"]
+    try:
+        return getattr(shared, method)(rate, identifier)
+    except StorageError as error:
+        log.warning("Redis does not answer, this process counts alone: %s", error)
+        return getattr(own, method)(rate, identifier)

@@ -11,7 +11,7 @@ from ..database.engine import AnyRow, execute, transaction
 from ..database.tables import USER, user_table
 from ..errors import A04, L02, P01, ApiError
 from .passwords import PasswordHash
-from .sessions import Device, OpenSession, delete_all, make_room, open_session, purge
+from .sessions import Device, OpenSession, delete_all, end_surplus, open_session, purge
 from .users import check_new_password, find_user, get_user, hasher, verified_hash
 
 PURGED_AT_LOGIN = 20  # expired sessions
@@ -82,7 +82,7 @@ def _open(
     """Open a session for a user whose password was verified.
 
     Returns:
-        The session, or None if the password changed meanwhile, and the ids of sessions that made room for it.
+        The session, or None if the password changed meanwhile, and the ids of sessions that are too many now.
     """
     # The row lock of this statement makes the logins of one user wait for each other, which keeps max_sessions.
     unchanged = (
@@ -92,7 +92,6 @@ def _open(
     )
     if not execute(update(user_table).where(*unchanged).values(vars(stored))):
         return None, []
-    ended = [] if end_others else make_room(user.id)
     if end_others:
         delete_all(user.id)
-    return open_session(user, device), ended
+    return open_session(user, device), end_surplus(user.id)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 from flask import Blueprint as FlaskBlueprint
-from flask import Response, g, request
+from flask import Response, request
 
 from ..config import current_settings
 from ..errors import (
@@ -56,12 +56,12 @@ jwks = FlaskBlueprint("jwks", __name__)
 @returns(UserResponse(), 201)
 @refuses(S02, S03, S04, RATE_LIMITED)
 @takes(SignupRequest())
-@limits.limit("signup")
 def sign_up(body: dict[str, Any]) -> Any:
     """Sign up.
 
     Adds an active user. Two users cannot have the same email, in upper or lower case.
     """
+    limits.count("signup", limits.client())
     return users.sign_up(body.pop("password"), body.pop("confirm_password"), body)
 
 
@@ -69,15 +69,25 @@ def sign_up(body: dict[str, Any]) -> Any:
 @returns(TokenResponse())
 @refuses(L02, RATE_LIMITED)
 @takes(LoginRequest())
-@limits.limit("login")
-@limits.failed_logins
 def log_in(body: dict[str, Any]) -> Any:
     """Log in.
 
     Opens a session and returns both its tokens. With `cookie` the refresh token comes as a cookie that scripts cannot
     read, and `refreshToken` is null.
     """
-    opened = login.log_in(body["email"], body["password"], _device())
+    client, email = limits.client(), body["email"]
+    account = email.casefold()
+    limits.count("login", client)
+    limits.check("login_failures", account, client)
+    # Where the user is signed in already, the guesses of others do not lock the user out.
+    if not sessions.is_signed_in_at(email, client):
+        limits.check("account_failures", account)
+    try:
+        opened = login.log_in(email, body["password"], _device())
+    except ApiError:
+        limits.count("login_failures", account, client)
+        limits.count("account_failures", account)
+        raise
     return _tokens(opened, in_cookie=body["cookie"])
 
 
@@ -137,21 +147,18 @@ def info() -> Any:
     return users.get_user(caller().user_id)
 
 
-def _checks_no_password() -> bool:
-    return not {"email", "current_password"} <= g.body.keys()
-
-
 @account.patch("/info")
 @returns(InfoResponse())
 @refuses(S02, P01, RATE_LIMITED)
 @takes(InfoChanges())
-@limits.passwords_of_session(exempt_when=_checks_no_password)
 def change_info(body: dict[str, Any]) -> Any:
     """Change my names or my email.
 
     What the body does not name stays, and no session ends. A new email needs `currentPassword`. null is malformed.
     """
     password = body.pop("current_password", None)
+    if password is not None and "email" in body:
+        _count_password_check()
     return users.change_info(caller().user_id, body, password)
 
 
@@ -159,12 +166,12 @@ def change_info(body: dict[str, Any]) -> Any:
 @returns(None, 204)
 @refuses(P01, RATE_LIMITED)
 @takes(DeletionRequest())
-@limits.passwords_of_session()
 def delete_account(body: dict[str, Any]) -> None:
     """Delete my account.
 
     Deletes my tasks, my sessions and my user. All my tokens stop working at once, and the email is free again.
     """
+    _count_password_check()
     ended = users.delete_account(caller().user_id, body["current_password"])
     if any(cookie.is_of(session_id) for session_id in ended):
         cookie.clear_cookie()
@@ -174,13 +181,13 @@ def delete_account(body: dict[str, Any]) -> None:
 @returns(TokenResponse())
 @refuses(S03, S04, P01, RATE_LIMITED)
 @takes(PasswordRequest())
-@limits.passwords_of_session()
 def change_password(body: dict[str, Any]) -> Any:
     """Change my password.
 
     Ends all my sessions; the answer opens a new one. If the request has the session's cookie, the new refresh token
     comes as a cookie too.
     """
+    _count_password_check()
     in_cookie = cookie.is_of(caller().session_id)
     opened = login.change_password(caller().user_id, **body, device=_device())
     return _tokens(opened, in_cookie=in_cookie)
@@ -241,6 +248,11 @@ def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:
         "token_type": "Bearer",
         "expires_in": current_settings.access_token_seconds,
     }
+
+
+def _count_password_check() -> None:
+    # By session, so that nobody can use up the limit of another.
+    limits.count("password", str(caller().session_id))
 
 
 def _device() -> Device:

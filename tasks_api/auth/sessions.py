@@ -57,11 +57,11 @@ def is_void(session: AnyRow, counter: int) -> bool:
     return bool(0 < session.first_void <= counter <= session.last_void)
 
 
-def make_room(user_id: int) -> list[uuid.UUID]:
-    """Delete the user's expired sessions, and living ones that are too many for one more.
+def end_surplus(user_id: int) -> list[uuid.UUID]:
+    """Delete the user's expired sessions, and living ones that are too many, the least recently used first.
 
     Returns:
-        The ids of the living ones. They were the least recently used.
+        The ids of the living ones.
     """
     # The .NET original's rows have never been used here, so they go first.
     is_original = case((SESSION.started_at.is_(None), 1), else_=0)
@@ -70,7 +70,7 @@ def make_room(user_id: int) -> list[uuid.UUID]:
         select(SESSION.id)
         .where(SESSION.user_id == user_id, SESSION.expiry_date > current_minute())
         .order_by(is_original, last_used.desc(), SESSION.id.desc())
-        .limit(current_settings.max_sessions - 1)
+        .limit(current_settings.max_sessions)
     )
     doomed = delete(session_table).where(SESSION.user_id == user_id, SESSION.id.not_in(kept))
     deleted = fetch_all(doomed.returning(SESSION.session_id, SESSION.expiry_date))

@@ -36,7 +36,7 @@ SELECT
 class Commands(AppGroup):
     """Commands that wait for a server that will be back soon, and that say in one line why they fail."""
 
-    def command(self, *args: Any, **kwargs: Any) -> Callable[[Callback], click.Command]:
+    def command(self, *args: Any, **kwargs: Any) -> Any:
         """Register a command, as in ``AppGroup``."""
         register = super().command(*args, **kwargs)
         return lambda callback: register(_patient(callback))
@@ -97,10 +97,8 @@ def create() -> None:
         click.echo("The embedded database creates itself.")
         return
     connection_string = sqlserver.connection_string(current_settings.database_url)
-    refusals = migrations.create(connection_string)
+    migrations.create(connection_string)
     click.echo(f"The database {sqlserver.database_name(connection_string)} exists.")
-    for reason in refusals:
-        click.echo(f"Read-committed snapshot could not be switched on: {reason}")
 
 
 @database_commands.command("upgrade")

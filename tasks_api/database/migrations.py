@@ -61,33 +61,24 @@ def advice(missing: list[Path]) -> str:
     return f"not current ({names}): run 'flask --app tasks_api db upgrade'"
 
 
-def create(connection_string: str) -> list[str]:
-    """Create the database on SQL Server, if it does not exist, and set its options.
+def create(connection_string: str) -> None:
+    """Create the database on SQL Server, if it does not exist, and set its options. It can be run again.
 
     Args:
         connection_string: for ODBC; it names the database.
 
-    Returns:
-        Why the server refused options, one text for each refusal.
-
     Raises:
-        MigrationError: the server did not create the database.
+        MigrationError: the server refused a statement.
         SQLAlchemyError: the server cannot be reached.
     """
     name = sqlserver.database_name(connection_string)
     source = (ROOT / "sql" / "sqlserver" / "000_create_database.sql").read_text(encoding="utf-8")
     source = source.replace("N'TasksDb'", "N'" + name.replace("'", "''") + "'")
     source = source.replace("[TasksDb]", "[" + name.replace("]", "]]") + "]")
-    creation, *options = _batches(source)
-    refusals = []
-    with _sqlserver_engine(sqlserver.on_database(connection_string, "master")).connect() as master:
-        _execute(master, creation)
-        for batch in options:
-            try:
-                _execute(master, batch)
-            except MigrationError as error:
-                refusals.append(str(error))
-    return refusals
+    engine = _sqlserver_engine(sqlserver.on_database(connection_string, "master"))
+    with engine.connect() as connection:
+        for batch in _batches(source):
+            _execute(connection, batch)
 
 
 def upgrade(settings: Settings) -> list[Path]:

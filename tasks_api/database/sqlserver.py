@@ -37,8 +37,7 @@ LOCK_TIMEOUT = 1222
 _PASSING = frozenset(
     {64, 233, 997, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 4060, 4221, 10053, 10054, 10060, 10928}
     | {10929, 40143, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920}
-    | {605, 701, 802, 823, 824, 825, 926, 945, 976, 978, 983, 1101, 1105, 3906, 3958, 3960, 3966}
-    | {8645, 8651, 9001, 9002, 40544}
+    | {701, 823, 824, 945, 976, 978, 983, 1101, 1105, 3906, 3958, 3960, 8645, 9001, 9002, 40544}
 )
 
 registry.register("mssql.tasks_api", f"{__package__}.statements", "Dialect")
@@ -203,17 +202,12 @@ class Connector:
 
 def error_numbers(error: BaseException | None) -> set[int]:
     """Return the server's numbers for an error. The driver puts them at the end of its messages."""
-    return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", _text(error))}
+    return {int(number) for number in re.findall(r"\((\d+)\)(?= \(SQL|;|$)", message(error))}
 
 
 def message(error: BaseException | None) -> str:
-    """Return the server's words for an error, without the names of the drivers that passed it on."""
-    text = re.sub(r"(^|; )(\[[^\]]*\] ?)+", r"\1", _text(error))
-    return " ".join(re.sub(r"( \(\d+\))? \(SQL\w+\)", "", text).split())
-
-
-def _text(error: BaseException | None) -> str:
-    return str(error.args[1] if error is not None and len(error.args) > 1 else error)
+    """Return the driver's words for an error."""
+    return str(error.args[-1] if error is not None and error.args else error)
 
 
 def is_deadlock_victim(error: DBAPIError) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
+    DateTime,
     Dialect,
     ForeignKeyConstraint,
     Index,
@@ -31,40 +32,27 @@ MAX_ID = 2**31 - 1  # the largest int in SQL Server
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """datetime2(3): UTC in Python; without offset in the database; ISO 8601 text in SQLite."""
+    """datetime2(3): UTC in Python, without offset in the database."""
 
-    impl: Any = DATETIME2(precision=3).with_variant(String(), "sqlite")
+    impl: Any = DateTime().with_variant(DATETIME2(precision=3), "mssql")
     cache_ok = True
     round = staticmethod(to_milliseconds)
-    sqlite_precision = "milliseconds"
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Round the value and drop its offset."""
-        if value is None:
-            return None
-        naive = self.round(value).astimezone(UTC).replace(tzinfo=None)
-        return naive if dialect.name == "mssql" else naive.isoformat(" ", self.sqlite_precision)
+        return value and self.round(value).astimezone(UTC).replace(tzinfo=None)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """Choose how to read a value. process_result_value, which is called with the dialect, would be slower."""
-        return _aware if dialect.name == "mssql" else _parsed
-
-
-def _aware(value: datetime | None) -> datetime | None:
-    return value and value.replace(tzinfo=UTC)
-
-
-def _parsed(value: str | None) -> datetime | None:
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if value else None
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say that the value is UTC."""
+        return value and value.replace(tzinfo=UTC)
 
 
 class SmallDateTime(UtcDateTime):
     """smalldatetime: rounded to the minute here, so that all databases store the same."""
 
-    impl = SMALLDATETIME().with_variant(String(), "sqlite")
+    impl = DateTime().with_variant(SMALLDATETIME(), "mssql")
     cache_ok = True
     round = staticmethod(to_smalldatetime)
-    sqlite_precision = "seconds"
 
 
 def _column(name: str, kind: Any, *, nullable: bool = False) -> Column[Any]:

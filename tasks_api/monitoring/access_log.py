@@ -7,7 +7,7 @@ import time
 
 from flask import Flask, Response, g, request
 
-from .metrics import IN_FLIGHT, METHODS, REQUESTS
+from .metrics import IN_FLIGHT, REQUESTS
 
 log = logging.getLogger("tasks_api.access")
 
@@ -32,9 +32,9 @@ def _begin() -> None:
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.log_facts["request_id"]
     seconds = time.perf_counter() - g.started
-    # The rule and never the path, and no invented method: a label with many values would fill the memory.
-    route = request.url_rule.rule if request.url_rule else "unmatched"
-    method = request.method if request.method in METHODS else "other"
+    # The rule and never the path, and no method without a rule: a label with many values would fill the memory.
+    rule = request.url_rule
+    route, method = (rule.rule, request.method) if rule else ("unmatched", "any")
     REQUESTS.labels(route, method, response.status_code).observe(seconds)
     facts = {"route": route, "method": method, "status": response.status_code}
     log.info("request", extra=facts | {"ms": round(seconds * 1000, 2)})

@@ -16,8 +16,6 @@ from ..database.engine import fetch_all
 from ..database.tables import SESSION
 from ..errors import UNAVAILABLE, ApiError
 
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-
 REQUESTS = Histogram(
     "tasks_request_seconds",
     "Duration of requests by route, method and status",

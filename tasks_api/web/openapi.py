@@ -54,12 +54,6 @@ class ProblemResponse(ResponseSchema):
     detail = fields.String()
     error_code = fields.String(metadata={"description": "for programs"})
     error = fields.String(metadata={"description": "for people; the same as detail"})
-    errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
-
-    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
-        """Make errors optional."""
-        super().on_bind_field(field_name, field_obj)
-        field_obj.required = field_name != "errors"
 
 
 openapi = FlaskBlueprint(

@@ -6,7 +6,7 @@ from typing import Any
 
 import jwt
 
-from tasks_api.config.keys import secret_key
+from tasks_api.auth.keys import secret_key
 from tests.conftest import Person
 
 VECTORS: list[dict[str, Any]] = json.loads(

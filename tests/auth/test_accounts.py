@@ -12,7 +12,7 @@ from tasks_api.auth import accounts
 from tasks_api.auth.passwords import Hasher
 from tasks_api.auth.users import details
 from tasks_api.database.engine import execute
-from tasks_api.models import users
+from tasks_api.database.tables import user_table
 from tests.conftest import Person, problem, write
 from tests.live import PASSWORD
 
@@ -54,7 +54,7 @@ def test_ones_own_email_in_another_case_is_no_new_one(anna: Person) -> None:
 def test_the_email_of_an_original_user_may_be_sent_back_whatever_its_form(
     app: Flask, anna: Person, email: str
 ) -> None:
-    write(app, users, email=email)
+    write(app, user_table, email=email)
     assert anna.change_info(email=email, lastName="B").get_json()["lastName"] == "B"
     for other in ("strasse@example.com", "kim@example.com"):
         body = problem(anna.change_info(email=other), 400, "S01")
@@ -68,7 +68,7 @@ def test_an_old_email_does_not_come_back_without_the_password(
 
     def read_then_changed(user_id: int) -> Any:
         found = details(user_id)
-        execute(update(users).values(email="new@example.com"))
+        execute(update(user_table).values(email="new@example.com"))
         return found
 
     monkeypatch.setattr("tasks_api.auth.accounts.details", read_then_changed)
@@ -111,7 +111,7 @@ def test_a_password_that_changes_while_it_is_verified_lets_nobody_do_anything(
     anna.add_task()
 
     def change_meanwhile(*_args: object) -> bool:
-        write(app, users, password=uuid4().hex)
+        write(app, user_table, password=uuid4().hex)
         return True
 
     monkeypatch.setattr(Hasher, "verify", change_meanwhile)

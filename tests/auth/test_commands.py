@@ -14,8 +14,8 @@ from sqlalchemy.exc import OperationalError
 from tasks_api.auth import users
 from tasks_api.auth.refresh_tokens import decode
 from tasks_api.database.engine import db
-from tasks_api.models import refresh_tokens, tasks
-from tasks_api.models import users as users_table
+from tasks_api.database.tables import session_table, task_table, user_table
+from tasks_api.database.tables import users as user_table
 from tests.conftest import MakeApp, Person, problem, said
 from tests.databases import embedded_only
 from tests.live import code_block
@@ -120,10 +120,10 @@ def test_all_that_is_stored_about_a_user_is_exported_but_hashes_and_salts(
     assert exported.isascii()  # names cannot write to the terminal
     told = json.loads(exported)
     secrets = {"Password", "PasswordSalt", "TokenHash", "TokenSalt"}
-    for table in (users_table, tasks, refresh_tokens):
+    for table in (user_table, task_table, session_table):
         (row,) = told.pop(table.name)
         assert row.keys() == {each.name for each in table.c} - secrets
-        assert row["Id" if table is users_table else "UserId"] == anna.user_id
+        assert row["Id" if table is user_table else "UserId"] == anna.user_id
     assert not told
 
 

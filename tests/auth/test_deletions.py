@@ -8,13 +8,13 @@ from sqlalchemy import text
 
 from tasks_api.clock import now
 from tasks_api.database.engine import execute
-from tasks_api.models import refresh_tokens, tasks, users
+from tasks_api.database.tables import SESSION, session_table, task_table, user_table
 from tests.conftest import Person, invalid_grant, problem, stored, watch, write
 
 
 def counts(app: Flask) -> list[int]:
     """How many rows there are in each table."""
-    return [len(stored(app, table)) for table in (users, tasks, refresh_tokens)]
+    return [len(stored(app, table)) for table in (user_table, task_table, session_table)]
 
 
 def test_a_deleted_account_is_gone_with_all_that_was_its_own(
@@ -100,7 +100,7 @@ def test_a_deletion_clears_the_cookie_of_any_of_the_users_sessions(
     device = anna if place == "here" else replace(anna)
     device.log_in(cookie=True)
     if place == "ran out":
-        write(app, refresh_tokens, refresh_tokens.c.id == 2, expiry_date=now())
+        write(app, session_table, SESSION.id == 2, expiry_date=now())
     problem(anna.delete_account("wrong one"), 422, "P01")
     assert has_cookie(anna)
     assert anna.delete_account().status_code == 204

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from tasks_api.auth.refresh_tokens import Keyring, decode, token_hash
-from tasks_api.models import refresh_tokens
+from tasks_api.database.tables import session_table
 from tests.auth.conftest import KEY, claims_of, signed
 from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, watch, write
 
@@ -25,7 +25,7 @@ def app(make_app: MakeApp) -> Flask:
 
 
 def row_of(app: Flask) -> Any:
-    (row,) = stored(app, refresh_tokens)
+    (row,) = stored(app, session_table)
     return row
 
 
@@ -52,7 +52,7 @@ def test_answers_can_be_lost_again_and_again(app: Flask, anna: Person, clock: An
     assert anna.refreshed().status_code == 200  # the 62nd is given again
     clock.shift(60)
     invalid_grant(anna.refreshed())  # more are not remembered
-    assert not stored(app, refresh_tokens)
+    assert not stored(app, session_table)
 
 
 def test_a_repeat_in_time_gets_the_answer_that_was_given_again(anna: Person, clock: Any) -> None:
@@ -149,7 +149,7 @@ def rotated_by_an_older_process(app: Flask) -> str:
     row = row_of(app)
     token = Keyring([KEY.encode()]).make(row.session_id, row.counter + 1, row.token_salt)
     hashed = token_hash(token, row.token_salt)
-    write(app, refresh_tokens, counter=token.counter, token_hash=hashed)
+    write(app, session_table, counter=token.counter, token_hash=hashed)
     return str(token)
 
 
@@ -216,7 +216,7 @@ def outcome(app: Flask, people: tuple[Person, Person, Person], statuses: list[in
     session_id = decode(people[0].refresh).session_id
     kept = [
         (row.counter, row.used_counter, row.void_answers)
-        for row in stored(app, refresh_tokens)
+        for row in stored(app, session_table)
         if row.session_id == session_id
     ]
     return statuses, kept

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tasks_api.auth.refresh_tokens import decode, token_hash
-from tasks_api.models import refresh_tokens
+from tasks_api.database.tables import session_table
 from tests.conftest import (
     MakeApp,
     Person,
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("clock")
 
 
 def row_of(app: Flask) -> Any:
-    (row,) = stored(app, refresh_tokens)
+    (row,) = stored(app, session_table)
     return row
 
 
@@ -88,22 +88,22 @@ def test_an_older_token_ends_the_session_even_within_the_window(app: Flask, anna
     anna.renew()
     anna.renew()
     invalid_grant(anna.refreshed(oldest))
-    assert not stored(app, refresh_tokens)
+    assert not stored(app, session_table)
 
 
 def test_a_counter_ahead_of_the_row_ends_the_session(app: Flask, anna: Person) -> None:
     old = row_of(app)
     anna.renew()
     # A restored backup:
-    write(app, refresh_tokens, counter=0, token_hash=old.token_hash, rotated_at=None)
+    write(app, session_table, counter=0, token_hash=old.token_hash, rotated_at=None)
     invalid_grant(anna.refreshed())
-    assert not stored(app, refresh_tokens)
+    assert not stored(app, session_table)
 
 
 def test_another_hash_in_the_row_ends_nothing(app: Flask, anna: Person) -> None:
-    write(app, refresh_tokens, token_hash="of another token")
+    write(app, session_table, token_hash="of another token")
     invalid_grant(anna.refreshed())
-    write(app, refresh_tokens, counter=1, rotated_at=row_of(app).started_at)
+    write(app, session_table, counter=1, rotated_at=row_of(app).started_at)
     invalid_grant(anna.refreshed())
     assert row_of(app)
 
@@ -133,7 +133,7 @@ def test_a_forged_token_changes_nothing(anna: Person, bertil: Person) -> None:
 def test_a_token_belongs_to_its_user(app: Flask, anna: Person, bertil: Person) -> None:
     for other in (bertil.user_id, 2**60):
         invalid_grant(anna.refreshed(userId=other))
-    assert [row.counter for row in stored(app, refresh_tokens)] == [0, 0]
+    assert [row.counter for row in stored(app, session_table)] == [0, 0]
     for own in (anna.user_id, 0, None):
         assert anna.keep(anna.refreshed(userId=own)).status_code == 200
 

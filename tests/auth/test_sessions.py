@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from tasks_api.auth.refresh_tokens import decode
 from tasks_api.clock import now
 from tasks_api.database.engine import execute, transaction
-from tasks_api.models import refresh_tokens, users
+from tasks_api.database.tables import SESSION, session_table, user_table
 from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, watch, write
 
 
@@ -129,7 +129,7 @@ def test_all_devices_are_signed_out(anna: Person, bertil: Person) -> None:
 
 
 def test_a_deactivated_user_is_out_at_once(app: Flask, anna: Person) -> None:
-    write(app, users, active=False)
+    write(app, user_table, active=False)
     assert not anna.is_in()
     invalid_grant(anna.refreshed())
 
@@ -149,7 +149,7 @@ def test_rows_of_the_original_count_and_go_first(make_app: MakeApp) -> None:
     anna = joined(app)
     row = {"user_id": 1, "token_hash": "x", "token_salt": "not base64", "ts": now()}
     with app.app_context():
-        execute(insert(refresh_tokens).values(row | {"expiry_date": now().replace(year=2070)}))
+        execute(insert(session_table).values(row | {"expiry_date": now().replace(year=2070)}))
     assert len(anna.sessions()) == 2
     phone = anna.other_device()
     assert [anna.is_in(), phone.is_in()] == [True, True]
@@ -159,15 +159,15 @@ def test_rows_of_the_original_count_and_go_first(make_app: MakeApp) -> None:
 def test_thousands_of_sessions_go_in_statements_that_a_server_takes(
     app: Flask, anna: Person
 ) -> None:
-    (row,) = stored(app, refresh_tokens)
-    values = dict(zip(refresh_tokens.c.keys(), row, strict=True))
+    (row,) = stored(app, session_table)
+    values = dict(zip(SESSION.keys(), row, strict=True))
     values["expiry_date"] = row.started_at - timedelta(days=1)
     del values["id"]
 
     @transaction
     def fill() -> None:
         for _ in range(2200):
-            execute(insert(refresh_tokens).values(values | {"session_id": uuid.uuid4()}))
+            execute(insert(session_table).values(values | {"session_id": uuid.uuid4()}))
 
     with app.app_context():
         fill()
@@ -175,7 +175,7 @@ def test_thousands_of_sessions_go_in_statements_that_a_server_takes(
     watch(app, lambda statement: sizes.append(statement.count("?")))
     anna.log_in()
     assert max(sizes) <= 2100
-    assert len(stored(app, refresh_tokens)) == 2
+    assert len(stored(app, session_table)) == 2
 
 
 def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(
@@ -188,4 +188,4 @@ def test_sessions_that_ran_out_are_not_listed_and_go_at_the_next_login(
     phone.renew()
     assert len(phone.sessions()) == 1
     phone.log_in()
-    assert len(stored(app, refresh_tokens)) == 2
+    assert len(stored(app, session_table)) == 2

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tasks_api.models import users
+from tasks_api.database.tables import user_table
 from tests.auth.conftest import VECTORS
 from tests.conftest import MakeApp, Person, joined, problem, stored, write
 from tests.live import PASSWORD
@@ -122,7 +122,7 @@ def test_wrong_email_wrong_password_and_inactive_user_get_one_answer(
         Person(anna.client, "nobody, and no address").log_in(),
         Person(anna.client, anna.email, "wrong").log_in(),
     ]
-    write(app, users, active=False)
+    write(app, user_table, active=False)
     answers.append(anna.log_in())
     first, second, third = (problem(answer, 401, "L02") for answer in answers)
     assert first == second == third
@@ -150,13 +150,13 @@ def test_a_body_that_is_no_object_is_named(client: FlaskClient) -> None:
 def test_users_of_the_original_log_in_and_get_a_stronger_hash(make_app: MakeApp) -> None:
     app, vector = make_app(PASSWORD_ITERATIONS="120000"), VECTORS[0]
     anna = joined(app)
-    write(app, users, password=vector["Password"], password_salt=vector["PasswordSalt"])
+    write(app, user_table, password=vector["Password"], password_salt=vector["PasswordSalt"])
     anna.password = vector["password"]
     for _ in range(2):
         assert anna.log_in().status_code == 200
-        assert stored(app, users)[0].password.startswith("pbkdf2-sha256$120000$")
+        assert stored(app, user_table)[0].password.startswith("pbkdf2-sha256$120000$")
     anna.client = make_app(PASSWORD_ITERATIONS="100000").test_client()
     assert anna.log_in().status_code == 200
     assert (
-        len(stored(app, users)[0].password) == 44
+        len(stored(app, user_table)[0].password) == 44
     )  # setting 100000 writes what the original reads

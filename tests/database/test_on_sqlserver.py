@@ -21,7 +21,7 @@ from tasks_api.clock import to_smalldatetime
 from tasks_api.config import ROOT, current_settings
 from tasks_api.database import check, migrations, sqlserver
 from tasks_api.database.engine import db, execute
-from tasks_api.models import metadata
+from tasks_api.database.tables import metadata
 from tests.conftest import MakeApp, Person, joined, problem
 from tests.database.original import Original
 from tests.database.relay import Relay

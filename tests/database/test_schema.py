@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from tasks_api.config import ROOT
 from tasks_api.database.migrations import _batches
-from tasks_api.models import metadata
+from tasks_api.database.tables import metadata
 
 Fact = tuple[object, ...]
 
