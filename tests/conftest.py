@@ -80,6 +80,7 @@ class Person:
     access: str = ""
     refresh: str = ""
     user_id: int = 0
+    address: str = "127.0.0.1"
 
     def sign_up(self, **changes: Any) -> TestResponse:
         body = signup_of(self.email, self.password)
@@ -89,11 +90,14 @@ class Person:
         body: dict[str, Any] = {"email": self.email, "password": self.password}
         if cookie:
             body["cookie"] = True
+        options.setdefault("environ_overrides", {"REMOTE_ADDR": self.address})
         return self.keep(self.client.post("/api/users/login", json=body, **options))
 
     def refreshed(self, token: str | None = None, **more: Any) -> TestResponse:
         return self.client.post(
-            "/api/users/refresh_token", json={"refreshToken": token or self.refresh} | more
+            "/api/users/refresh_token",
+            json={"refreshToken": token or self.refresh} | more,
+            environ_overrides={"REMOTE_ADDR": self.address},
         )
 
     def renew(self) -> TestResponse:

@@ -105,7 +105,8 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
     # 6. Two parties hold copies of one session, and one of them stole it. Or the database was restored from a backup,
     # and the token is newer than the row. The session ends for both.
     reason = "void_used" if is_void(row, token.counter) else "replay"
-    end_session(row.user_id, row.session_id, reason)
+    if not end_session(row.user_id, row.session_id, reason, row.counter):
+        return refresh(text, user_id, device)  # the row changed meanwhile
     security_event("refresh_replayed", counter=token.counter, current=row.counter, **facts)
     raise ApiError(INVALID_GRANT)
 

@@ -146,9 +146,14 @@ def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[s
     ]
 
 
-def end_session(user_id: int, session_id: uuid.UUID, reason: str) -> bool:
-    """End one session of the user. Return whether the user had it."""
-    ended = _delete(SESSION.session_id == session_id, SESSION.user_id == user_id)
+def end_session(
+    user_id: int, session_id: uuid.UUID, reason: str, counter: int | None = None
+) -> bool:
+    """End one session of the user, if its Counter is still ``counter``. Return whether it ended."""
+    conditions = [SESSION.session_id == session_id, SESSION.user_id == user_id]
+    if counter is not None:
+        conditions.append(SESSION.counter == counter)
+    ended = _delete(*conditions)
     if ended:
         security_event("session_ended", reason=reason, user_id=user_id, session_id=session_id)
     return bool(ended)

@@ -1,13 +1,15 @@
-"""Rows of [User] as the .NET original writes them; access tokens as a test wants them."""
+"""Rows of [User] as the .NET original writes them; access tokens with any claims; the session's row."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import jwt
+from flask import Flask
 
 from tasks_api.auth.keys import secret_key
-from tests.conftest import Person
+from tasks_api.database.tables import session_table
+from tests.conftest import Person, stored
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "password-vectors.json").read_text()
@@ -25,3 +27,9 @@ def signed(
     claims: dict[str, Any], key: str = KEY, algorithm: str | None = "HS256", kid: str = KID
 ) -> str:
     return jwt.encode(claims, key, algorithm, headers={"kid": kid})
+
+
+def row_of(app: Flask) -> Any:
+    """The row of the only session."""
+    (row,) = stored(app, session_table)
+    return row

@@ -1,14 +1,17 @@
 """Access tokens: what they say, and every wrong kind."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
-from tests.auth.conftest import KEY, claims_of, signed
-from tests.conftest import MakeApp, Person, joined, problem
+from tasks_api.database.tables import session_table
+from tests.auth.conftest import KEY, claims_of, row_of, signed
+from tests.conftest import MakeApp, Person, joined, problem, stored, watch, write
 
 
 @pytest.fixture
@@ -16,7 +19,7 @@ def app(make_app: MakeApp) -> Flask:
     return make_app(JWT_SECRET_KEY=KEY)
 
 
-def test_its_claims_are_the_designs(anna: Person) -> None:
+def test_it_has_these_claims(anna: Person) -> None:
     found = claims_of(anna)
     names = {"iss", "aud", "sub", "sid", "ctr", "jti", "iat", "nbf", "exp", "type", "fresh"}
     assert found.keys() == names
@@ -61,8 +64,8 @@ def test_no_token_is_a01(anna: Person, header: str) -> None:
 
 WRONG_CLAIMS: list[dict[str, Any]] = [
     {"type": "refresh"},
-    {"iss": "somebody"},
-    {"aud": "somebody"},
+    {"iss": "other"},
+    {"aud": "other"},
     {"sub": "-1"},
     {"sub": "\u0661"},
     {"sub": "01"},
@@ -97,7 +100,7 @@ def test_every_wrong_kind_of_token_is_a03(anna: Person) -> None:
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
-def test_only_what_is_whole_and_names_a_key_of_ours_is_called_forged(
+def test_only_a_wrong_signature_with_a_known_key_id_is_called_forged(
     capsys: pytest.CaptureFixture[str], make_app: MakeApp
 ) -> None:
     anna = joined(make_app(JWT_SECRET_KEY=KEY))
@@ -106,19 +109,19 @@ def test_only_what_is_whole_and_names_a_key_of_ours_is_called_forged(
     other = signed(claims_of(anna) | {"sub": "2"}).split(".")[1]
     refused = [
         *("null", "undefined", f'"{good}"', f"{good}, {good}"),
-        *(good[:length] for length in (-3, -43, -44)),
-        signed(claims_of(anna), kid="somebody's"),
+        good[:-44],
+        signed(claims_of(anna), kid="unknown"),
         signed(claims_of(anna) | {"nbf": time.time() + 7}),
-        jwt.encode({"nameid": "1"}, "the original's key, which is its own", "HS256"),
+        jwt.encode({"nameid": "1"}, "the key of the .NET original's tokens", "HS256"),
     ]
     forged = [signed(claims_of(anna), "x" * 40), f"{header}.{other}.{signature}"]
     for tokens, event in ((refused, "access_token_refused"), (forged, "access_token_forged")):
         for anna.access in tokens:
             capsys.readouterr()
             problem(anna.call("GET", "/api/users/info"), 401, "A03")
-            said = capsys.readouterr().out
-            assert f'"{event}"' in said, anna.access
-            assert good not in said
+            log = capsys.readouterr().err
+            assert f'"{event}"' in log, anna.access
+            assert good not in log
 
 
 @pytest.mark.parametrize(
@@ -129,8 +132,72 @@ def test_only_what_is_whole_and_names_a_key_of_ours_is_called_forged(
         {"sid": "00000000-0000-0000-0000-000000000000"},
     ],
 )
-def test_a_session_that_is_not_there_is_a04(
-    anna: Person, bertil: Person, change: dict[str, str]
-) -> None:
+def test_a_token_of_no_session_is_a04(anna: Person, bertil: Person, change: dict[str, str]) -> None:
     anna.access = signed(claims_of(anna) | change)
     assert not anna.is_in()
+
+
+# --- the counter of the answer that the token came with ----------------------------------------------------
+
+
+def with_counter(person: Person, counter: Any) -> Person:
+    """The same person, with an access token of another answer; None leaves the claim out."""
+    claims = claims_of(person)
+    del claims["ctr"]
+    if counter is not None:
+        claims["ctr"] = counter
+    return replace(person, access=signed(claims))
+
+
+@pytest.mark.parametrize("counter", [0, None])
+def test_an_older_token_or_one_without_the_claim_is_let_in_and_proves_nothing(
+    app: Flask, anna: Person, counter: int | None
+) -> None:
+    older = with_counter(anna, counter)
+    anna.renew()
+    assert older.is_in()
+    assert row_of(app).used_counter == 0
+    assert anna.is_in()
+    assert row_of(app).used_counter == 1
+
+
+def test_a_token_older_than_the_void_answers_is_a02_and_ends_nothing(
+    app: Flask, anna: Person
+) -> None:
+    write(app, session_table, counter=9, first_void=5, last_void=6, used_counter=9)
+    for counter in (4, 7, 8, 9):
+        assert with_counter(anna, counter).is_in()
+    for counter in (0, 3):
+        problem(with_counter(anna, counter).call("GET", "/api/tasks"), 401, "A02")
+    assert row_of(app)
+
+
+@pytest.mark.parametrize("counter", [5, 6, 10])
+def test_a_token_of_a_void_answer_or_of_a_restored_backup_ends_the_session(
+    app: Flask, anna: Person, counter: int
+) -> None:
+    write(app, session_table, counter=9, first_void=5, last_void=6)
+    problem(with_counter(anna, counter).call("GET", "/api/tasks"), 401, "A04")
+    assert not stored(app, session_table)
+
+
+def test_a_counter_that_is_no_number_is_a03(anna: Person) -> None:
+    problem(with_counter(anna, "1").call("GET", "/api/tasks"), 401, "A03")
+
+
+def test_a_use_that_cannot_be_written_is_answered_and_written_later(
+    app: Flask, anna: Person
+) -> None:
+    refused: list[str] = []
+
+    def refuse(statement: str) -> None:
+        if statement.startswith("UPDATE") and not refused:
+            refused.append(statement)
+            raise OperationalError(statement, {}, Exception("attempt to write a readonly database"))
+
+    anna.renew()
+    watch(app, refuse)
+    for used in (0, 1):
+        assert anna.is_in()
+        assert row_of(app).used_counter == used
+    assert refused

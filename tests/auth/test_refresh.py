@@ -1,7 +1,10 @@
-"""The cases of a refresh, one promise each."""
+"""What a refresh token is worth: the cases of auth/refresh.py and their limits."""
 
+import re
 import uuid
 from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,108 +13,24 @@ from flask.testing import FlaskClient
 
 from tasks_api.auth.refresh_tokens import decode, token_hash
 from tasks_api.database.tables import session_table
-from tests.conftest import (
-    MakeApp,
-    Person,
-    invalid_grant,
-    joined,
-    problem,
-    stored,
-    watch,
-    write,
-)
+from tests.auth.conftest import row_of
+from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, watch, write
 
 DAY = 24 * 3600
+MONTH = 30 * DAY
+WINDOW = 60  # seconds, the default
+ELSEWHERE = "203.0.113.9"
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 
-def row_of(app: Flask) -> Any:
-    (row,) = stored(app, session_table)
-    return row
+def assert_over(*holders: Person) -> None:
+    for holder in holders:
+        invalid_grant(holder.refreshed())
+        assert not holder.is_in()
 
 
-def test_a_refresh_rotates_the_token_of_the_same_session(app: Flask, anna: Person) -> None:
-    first, before = anna.refresh, row_of(app)
-    anna.renew()
-    assert anna.refresh != first
-    after = row_of(app)
-    assert (after.session_id, after.counter) == (before.session_id, 1)
-    assert anna.is_in()
-
-
-def test_the_database_holds_only_a_salted_hash(app: Flask, anna: Person) -> None:
-    for _ in range(2):
-        row = row_of(app)
-        assert anna.refresh not in str(row)
-        assert row.token_hash == token_hash(decode(anna.refresh), row.token_salt)
-        anna.renew()
-
-
-def test_a_repeated_refresh_within_the_window_gets_the_same_successor(
-    app: Flask, anna: Person, clock: Any
-) -> None:
-    first = anna.refreshed().get_json()
-    clock.shift(10)
-    again = anna.refreshed().get_json()
-    assert again["refreshToken"] == first["refreshToken"]
-    assert row_of(app).counter == 1
-
-
-def test_a_replay_after_the_window_ends_its_session_alone(anna: Person, clock: Any) -> None:
-    phone, used = anna.other_device(), anna.refresh
-    anna.renew()
-    assert anna.is_in()
-    clock.shift(10.001)
-    invalid_grant(anna.refreshed(used))
-    invalid_grant(anna.refreshed())
-    assert not anna.is_in()
-    assert phone.is_in()
-    assert phone.refreshed().status_code == 200
-
-
-def test_two_who_share_an_answer_are_out_once_both_have_gone_on_from_it(
-    anna: Person, clock: Any
-) -> None:
-    thief = Person(anna.client, refresh=anna.refresh)
-    thief.renew()
-    anna.renew()
-    assert anna.refresh == thief.refresh  # within the window she may be the same client's tab
-    anna.renew()
-    clock.shift(11)
-    thief.renew()  # her answer is unused, and may have been lost
-    assert [thief.is_in(), anna.is_in(), thief.is_in()] == [True, False, False]
-
-
-def test_an_older_token_ends_the_session_even_within_the_window(app: Flask, anna: Person) -> None:
-    oldest = anna.refresh
-    anna.renew()
-    anna.renew()
-    invalid_grant(anna.refreshed(oldest))
-    assert not stored(app, session_table)
-
-
-def test_a_counter_ahead_of_the_row_ends_the_session(app: Flask, anna: Person) -> None:
-    old = row_of(app)
-    anna.renew()
-    # A restored backup:
-    write(app, session_table, counter=0, token_hash=old.token_hash, rotated_at=None)
-    invalid_grant(anna.refreshed())
-    assert not stored(app, session_table)
-
-
-def test_another_hash_in_the_row_ends_nothing(app: Flask, anna: Person) -> None:
-    write(app, session_table, token_hash="of another token")
-    invalid_grant(anna.refreshed())
-    write(app, session_table, counter=1, rotated_at=row_of(app).started_at)
-    invalid_grant(anna.refreshed())
-    assert row_of(app)
-
-
-def test_a_rotation_in_the_future_counts_as_now(anna: Person, clock: Any) -> None:
-    anna.refreshed()
-    clock.shift(-4)
-    assert anna.refreshed().status_code == 200
+# --- cases 1 and 2: not a token of a living session -------------------------------------------------------
 
 
 def test_a_forged_token_changes_nothing(anna: Person, bertil: Person) -> None:
@@ -121,7 +40,7 @@ def test_a_forged_token_changes_nothing(anna: Person, bertil: Person) -> None:
         token._replace(counter=1),
         token._replace(session_id=uuid.uuid4()),
         token._replace(session_id=decode(bertil.refresh).session_id),
-        b64encode(bytes(32)).decode(),  # the form of the original's
+        b64encode(bytes(32)).decode(),  # the form of the .NET original's tokens
         anna.access,
     ]
     for forged in forgeries:
@@ -140,13 +59,7 @@ def test_a_token_belongs_to_its_user(app: Flask, anna: Person, bertil: Person) -
 
 @pytest.mark.parametrize(
     "body",
-    [
-        [],
-        {},
-        {"refreshToken": 5},
-        {"refreshToken": "x", "userId": "1"},
-        {"refreshToken": "x", "userId": True},
-    ],
+    [[], {}, {"refreshToken": 5}, {"refreshToken": "x", "userId": True}],
 )
 def test_a_malformed_refresh_is_r01(client: FlaskClient, body: Any) -> None:
     problem(client.post("/api/users/refresh_token", json=body), 400, "R01")
@@ -159,10 +72,9 @@ def test_a_session_ends_when_it_is_not_refreshed(anna: Person, clock: Any) -> No
     invalid_grant(anna.refreshed())
 
 
-def test_a_session_lives_to_the_very_end(make_app: MakeApp, clock: Any) -> None:
+def test_a_session_lives_until_its_expiry(make_app: MakeApp, clock: Any) -> None:
     clock.shift(20)
-    app = make_app(REFRESH_TOKEN_DAYS="1", ACCESS_TOKEN_SECONDS="86400")
-    anna = joined(app)
+    anna = joined(make_app(REFRESH_TOKEN_DAYS="1", ACCESS_TOKEN_SECONDS="86400"))
     assert anna.sessions()[0]["expiresAt"] == "2026-05-02T12:00:00Z"
     clock.shift(DAY - 21)
     assert anna.is_in()
@@ -180,7 +92,7 @@ def test_a_session_ends_at_its_absolute_lifetime(app: Flask, anna: Person, clock
     invalid_grant(anna.refreshed())
 
 
-def test_the_absolute_lifetime_is_todays_setting(
+def test_the_absolute_lifetime_is_the_setting_of_today(
     make_app: MakeApp, anna: Person, clock: Any
 ) -> None:
     clock.shift(3 * DAY)
@@ -188,27 +100,233 @@ def test_the_absolute_lifetime_is_todays_setting(
     invalid_grant(anna.refreshed())
 
 
-def test_a_key_is_rotated_without_signing_anybody_out(make_app: MakeApp, clock: Any) -> None:
+# --- case 3: the current token ----------------------------------------------------------------------------
+
+
+def test_a_refresh_rotates_the_token_of_the_same_session(app: Flask, anna: Person) -> None:
+    first, before = anna.refresh, row_of(app)
+    anna.renew()
+    after = row_of(app)
+    assert anna.refresh != first
+    assert (after.session_id, after.counter) == (before.session_id, 1)
+    assert anna.is_in()
+
+
+def test_the_database_has_only_a_salted_hash(app: Flask, anna: Person) -> None:
+    for _ in range(2):
+        row = row_of(app)
+        assert anna.refresh not in str(row)
+        assert row.token_hash == token_hash(decode(anna.refresh), row.token_salt)
+        anna.renew()
+
+
+def test_another_hash_in_the_row_ends_nothing(app: Flask, anna: Person) -> None:
+    write(app, session_table, token_hash="of another token")
+    invalid_grant(anna.refreshed())
+    write(app, session_table, counter=1, rotated_at=row_of(app).started_at)
+    invalid_grant(anna.refreshed())
+    assert row_of(app)
+
+
+def test_a_changed_server_key_signs_no_user_out(make_app: MakeApp, clock: Any) -> None:
     old, new = "o" * 32, "n" * 32
     anna = joined(make_app(REFRESH_TOKEN_KEY=old))
-    lost = anna.refreshed().get_json()["refreshToken"]  # made by the old key, answer never seen
+    lost = anna.refreshed().get_json()["refreshToken"]
     anna.client = make_app(REFRESH_TOKEN_KEY=new, REFRESH_TOKEN_KEY_PREVIOUS=old).test_client()
     assert anna.refreshed().get_json()["refreshToken"] == lost
-    clock.shift(60)
-    anna.renew()  # made by the new one
+    clock.shift(WINDOW + 1)
+    anna.renew()  # made by the new key
     anna.client = make_app(REFRESH_TOKEN_KEY=new).test_client()
     assert anna.refreshed().status_code == 200
 
 
-def test_a_refresh_and_a_list_cost_two_statements_and_the_first_list_one_more(
+def test_a_refresh_and_a_list_are_two_statements_and_the_first_list_one_more(
     app: Flask, anna: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("tasks_api.auth.passwords.pbkdf2_hmac")  # and no password hash
+    monkeypatch.delattr("tasks_api.auth.passwords.pbkdf2_hmac")  # neither hashes a password
     seen: list[str] = []
-    watch(app, seen.append)
+    watch(app, lambda statement: seen.append(statement.split()[0]))
     anna.renew()
-    assert len(seen) == 2, seen
-    for statements in (3, 2, 2):  # an answer is used for the first time once
+    assert seen == ["SELECT", "UPDATE"]
+    for statements in (["SELECT", "UPDATE", "SELECT"], ["SELECT", "SELECT"]):
         seen.clear()
         assert anna.call("GET", "/api/tasks").status_code == 200
-        assert len(seen) == statements, seen
+        assert [word for word in seen if word != "PRAGMA"] == statements
+
+
+# --- case 4: a second tab, or a late request --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ("198.51.100.7", "198.51.100.7"),
+        ("2001:db8:1:2::3", "2001:db8:1:2:4:5:6:7"),  # one subscriber's /64
+    ],
+)
+def test_within_the_window_the_same_client_gets_the_same_successor(
+    app: Flask, anna: Person, clock: Any, first: str, again: str
+) -> None:
+    anna.address = first
+    successor = anna.refreshed().get_json()["refreshToken"]
+    assert anna.keep(anna.refreshed(successor)).status_code == 200  # used by the first tab
+    anna.address = again
+    clock.shift(WINDOW)
+    assert anna.refreshed(successor).get_json()["refreshToken"] == anna.refresh
+    assert row_of(app).counter == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "wait"),
+    [
+        (ELSEWHERE, 0),
+        ("2001:db8:1:3::3", 0),
+        ("unknown", 0),  # an unknown address is never the same one
+        ("127.0.0.1", WINDOW + 0.001),
+    ],
+)
+def test_from_elsewhere_or_after_the_window_a_used_token_ends_its_session_alone(
+    anna: Person, clock: Any, address: str, wait: float
+) -> None:
+    phone = anna.other_device()
+    thief = replace(anna, address=address)
+    anna.renew()
+    assert anna.is_in()
+    clock.shift(wait)
+    invalid_grant(thief.refreshed())
+    assert_over(anna)
+    assert phone.is_in()
+
+
+def test_an_unknown_address_equals_no_other(app: Flask, anna: Person) -> None:
+    thief = replace(anna, address="")
+    anna.address = ""
+    anna.renew()
+    assert anna.is_in()
+    invalid_grant(thief.refreshed())
+    assert not stored(app, session_table)
+
+
+def test_a_late_request_of_the_same_client_ends_nothing(anna: Person, clock: Any) -> None:
+    stuck = replace(anna)
+    for _ in range(3):
+        anna.renew()
+        assert anna.is_in()
+    clock.shift(WINDOW)
+    invalid_grant(stuck.refreshed())
+    anna.renew()
+    clock.shift(WINDOW + 1)
+    invalid_grant(stuck.refreshed())
+    assert_over(anna)
+
+
+def test_a_rotation_in_the_future_counts_as_now(anna: Person, clock: Any) -> None:
+    anna.refreshed()
+    clock.shift(-4)
+    assert anna.refreshed().status_code == 200
+
+
+# --- case 5: a lost answer --------------------------------------------------------------------------------
+
+
+def test_a_lost_answer_is_given_again_however_late(make_app: MakeApp, clock: Any) -> None:
+    app = make_app(REFRESH_TOKEN_DAYS="60")
+    anna = joined(app)
+    for wait in (WINDOW + 1, 3600, MONTH):
+        lost = anna.refreshed().get_json()["refreshToken"]
+        anna.address = f"198.51.100.{wait % 200}"
+        clock.shift(wait)
+        anna.renew()
+        assert anna.refresh != lost
+        assert anna.is_in()
+    assert row_of(app).counter == 6
+
+
+def test_any_number_of_answers_in_a_row_can_be_lost(anna: Person, clock: Any) -> None:
+    for _ in range(100):
+        assert anna.refreshed().status_code == 200
+        clock.shift(WINDOW + 1)
+    anna.renew()
+    assert anna.is_in()
+
+
+def test_a_repeat_within_the_window_gets_the_new_successor(anna: Person, clock: Any) -> None:
+    anna.refreshed()
+    clock.shift(WINDOW + 1)
+    again = [anna.refreshed().get_json()["refreshToken"] for _ in range(2)]
+    assert again[0] == again[1]
+
+
+@pytest.mark.parametrize("rotations", [0, 1, 3])
+@pytest.mark.parametrize("act", [Person.refreshed, Person.is_in])
+def test_an_act_with_a_void_answer_ends_the_session(
+    anna: Person, act: Callable[[Person], Any], rotations: int
+) -> None:
+    thief = replace(anna, address=ELSEWHERE)
+    thief.renew()
+    anna.renew()  # she presumes her answer lost
+    for _ in range(rotations):
+        assert anna.is_in()
+        anna.renew()
+    act(thief)
+    assert_over(anna, thief)
+
+
+def test_void_answers_in_a_row_are_one_range_and_the_next_begins_a_new_one(
+    app: Flask, anna: Person, clock: Any
+) -> None:
+    def void_range_after_a_lost_answer() -> tuple[int, int]:
+        anna.refreshed()
+        clock.shift(WINDOW + 1)
+        return row_of(app).first_void, row_of(app).last_void
+
+    ranges = [void_range_after_a_lost_answer() for _ in range(3)]
+    assert ranges == [(0, 0), (1, 1), (1, 2)]
+    anna.renew()
+    assert void_range_after_a_lost_answer() == (1, 3)
+    assert void_range_after_a_lost_answer() == (5, 5)
+
+
+# --- case 6 and its window --------------------------------------------------------------------------------
+
+
+def test_a_counter_ahead_of_the_row_ends_the_session(app: Flask, anna: Person) -> None:
+    old = row_of(app)
+    anna.renew()
+    # As after the restore of a backup:
+    write(app, session_table, counter=0, token_hash=old.token_hash, rotated_at=None)
+    invalid_grant(anna.refreshed())
+    assert not stored(app, session_table)
+
+
+@pytest.mark.parametrize("wait", [0, WINDOW + 1])
+def test_a_window_of_zero_gives_no_second_answer(make_app: MakeApp, clock: Any, wait: int) -> None:
+    anna = joined(make_app(REFRESH_RETRY_SECONDS="0"))
+    anna.refreshed()
+    clock.shift(wait)
+    assert_over(anna)
+
+
+def test_a_thief_at_another_address_is_found_at_the_next_refresh(anna: Person) -> None:
+    thief = replace(anna, address=ELSEWHERE)
+    anna.renew()
+    thief.renew()  # her answer is unused and may have been lost
+    invalid_grant(anna.refreshed())
+    assert_over(anna, thief)
+
+
+def test_events_name_the_case(
+    make_app: MakeApp, capsys: pytest.CaptureFixture[str], clock: Any
+) -> None:
+    anna = joined(make_app())
+    stuck, thief = replace(anna), replace(anna, address=ELSEWHERE)
+    anna.refreshed()
+    clock.shift(3)
+    anna.refreshed()
+    clock.shift(WINDOW)
+    anna.renew()
+    anna.renew()
+    invalid_grant(stuck.refreshed())
+    invalid_grant(thief.refreshed())
+    events = re.findall(r'"reason":"(\w+)"(?:,"age":(\d+))?', capsys.readouterr().err)
+    assert events == [("tab", "3"), ("lost_answer", "63"), ("late", ""), ("replay", "")]
