@@ -8,11 +8,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..audit import security_event
 from ..database.engine import AnyRow, execute, transaction
-from ..database.tables import USER, user_table
-from ..errors import A04, L02, P01, ApiError
+from ..database.tables import user_table
+from ..errors import A04, L02, ApiError
 from .passwords import PasswordHash
 from .sessions import Device, OpenSession, delete_all, end_surplus, open_session, purge
-from .users import check_new_password, find_user, get_user, hasher, verified_hash
+from .users import (
+    check_new_password,
+    find_user,
+    get_user,
+    hasher,
+    is_unchanged,
+    require_password,
+    verified_hash,
+)
 
 PURGED_AT_LOGIN = 20  # expired sessions
 
@@ -59,10 +67,7 @@ def change_password(
     """
     user = get_user(user_id)
     check_new_password(new_password, confirm_password, user._mapping)
-    verified = verified_hash(user, current_password)
-    if verified is None:
-        security_event("password_change_failed", user_id=user_id)
-        raise ApiError(P01)
+    verified = require_password(user, current_password, "password_change_failed")
     opened, _ = _open(user, verified, hasher().hash(new_password), device, end_others=True)
     if opened is None:
         raise ApiError(A04)
@@ -85,12 +90,8 @@ def _open(
         The session, or None if the password changed meanwhile, and the ids of sessions that are too many now.
     """
     # The row lock of this statement makes the logins of one user wait for each other, which keeps max_sessions.
-    unchanged = (
-        USER.id == user.id,
-        USER.active,
-        USER.password == verified.password,
-    )
-    if not execute(update(user_table).where(*unchanged).values(vars(stored))):
+    condition = is_unchanged(user.id, verified)
+    if not execute(update(user_table).where(condition).values(vars(stored))):
         return None, []
     if end_others:
         delete_all(user.id)

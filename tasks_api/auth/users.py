@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..audit import security_event
@@ -77,6 +77,24 @@ def verified_hash(user: AnyRow | None, password: str) -> PasswordHash | None:
     return stored if is_right and user and user.active else None
 
 
+def require_password(user: AnyRow, password: str, event: str) -> PasswordHash:
+    """Return the user's hash if ``password`` is right; otherwise record ``event``.
+
+    Raises:
+        ApiError: P01.
+    """
+    verified = verified_hash(user, password)
+    if verified is None:
+        security_event(event, user_id=user.id)
+        raise ApiError(P01)
+    return verified
+
+
+def is_unchanged(user_id: int, verified: PasswordHash) -> ColumnElement[bool]:
+    """Return the condition that the user is active and still has the hash that was verified."""
+    return and_(USER.id == user_id, USER.active, USER.password == verified.password)
+
+
 def check_new_password(password: str, confirmation: str, user: Mapping[Any, Any]) -> None:
     """Check a new password of a user.
 
@@ -108,14 +126,14 @@ def change_info(user_id: int, changes: Mapping[str, str], current_password: str 
     user = get_user(user_id)
     if not changes:
         return user
-    unchanged = [USER.id == user_id]
+    unchanged = USER.id == user_id
     has_new_email = "email" in changes and not are_same(changes["email"], user.email)
     if has_new_email:
         verified = _verified_for_new_email(user, changes["email"], current_password)
-        unchanged += [USER.active, USER.password == verified.password]
+        unchanged = is_unchanged(user_id, verified)
     elif "email" in changes:  # do not undo another request's new email, which had the password
-        unchanged += [USER.email == user.email]
-    change = update(user_table).where(*unchanged).values(changes).returning(*USER)
+        unchanged = and_(unchanged, USER.email == user.email)
+    change = update(user_table).where(unchanged).values(changes).returning(*USER)
     try:
         changed = fetch_one(change)
     except IntegrityError:  # the unique index decides
@@ -132,11 +150,7 @@ def _verified_for_new_email(user: AnyRow, email: str, current_password: str | No
     if current_password is None:
         errors = {"currentPassword": ["is missing"]}
         raise ApiError(S01, "A new email needs the current password.", errors=errors)
-    verified = verified_hash(user, current_password)
-    if verified is None:
-        security_event("user_change_failed", user_id=user.id)
-        raise ApiError(P01)
-    return verified
+    return require_password(user, current_password, "user_change_failed")
 
 
 def delete_account(user_id: int, current_password: str) -> set[uuid.UUID]:
@@ -148,12 +162,8 @@ def delete_account(user_id: int, current_password: str) -> set[uuid.UUID]:
     Raises:
         ApiError: P01 wrong password, A04 the user's row changed meanwhile.
     """
-    verified = verified_hash(get_user(user_id), current_password)
-    if verified is None:
-        security_event("user_delete_failed", user_id=user_id)
-        raise ApiError(P01)
-    unchanged = (USER.active, USER.password == verified.password)
-    ended = _delete(user_id, *unchanged)
+    verified = require_password(get_user(user_id), current_password, "user_delete_failed")
+    ended = _delete(user_id, is_unchanged(user_id, verified))
     security_event("user_deleted", user_id=user_id)
     return ended
 
@@ -164,12 +174,12 @@ def delete_as_operator(user_id: int) -> None:
     Raises:
         ApiError: A04, the user was deleted meanwhile.
     """
-    _delete(user_id)
+    _delete(user_id, USER.id == user_id)
     security_event("user_deleted", user_id=user_id, by="operator")
 
 
 @transaction
-def _delete(user_id: int, *unchanged: Any) -> set[uuid.UUID]:
+def _delete(user_id: int, condition: ColumnElement[bool]) -> set[uuid.UUID]:
     # On SQL Server, HOLDLOCK locks the range of the user's rows: a request that adds a row comes before this statement,
     # or waits and then finds no user. Without it the request could hold its new row and wait for the user's row, while
     # this transaction holds the user's row and waits for the new one.
@@ -178,8 +188,7 @@ def _delete(user_id: int, *unchanged: Any) -> set[uuid.UUID]:
             rows = delete(table).where(owner == user_id)
             execute(rows.with_hint("WITH (HOLDLOCK)", dialect_name="mssql"))
     # Lock the user before the sessions, as logins do.
-    lock = update(user_table).where(USER.id == user_id, *unchanged).values(active=False)
-    if not execute(lock):
+    if not execute(update(user_table).where(condition).values(active=False)):
         raise ApiError(A04)
     ended = delete_all(user_id)
     execute(delete(user_table).where(USER.id == user_id))

@@ -5,7 +5,7 @@ OpenAPI document of that.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -26,23 +26,14 @@ def camel_case(name: str) -> str:
     return first + "".join(word.title() for word in rest)
 
 
-@dataclass
-class Operation:
-    """What one view declares."""
+def described(view: Callable[..., Any]) -> dict[str, Any]:
+    """Return the view's part of the OpenAPI document, which wrappers share with the function that they wrap.
 
-    request_schema: ma.Schema | None = None
-    location: str = "json"
-    response_schema: ma.Schema | None = None
-    status: int = 200
-    headers: Mapping[str, Any] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    security: list[dict[str, list[str]]] | None = None
-
-    @classmethod
-    def of(cls, view: Callable[..., Any]) -> "Operation":
-        """Return the view's operation, which wrappers share with the function that they wrap."""
-        found: Operation = vars(view).setdefault("operation", cls())
-        return found
+    Its member "problems" is ours; openapi.py makes responses of it.
+    """
+    empty: dict[str, Any] = {"parameters": [], "responses": {}, "problems": []}
+    found: dict[str, Any] = vars(view).setdefault("openapi", empty)
+    return found
 
 
 @dataclass(frozen=True)
@@ -98,9 +89,9 @@ def refuses(*problems: Problem, security: Any = None) -> Callable[[View], View]:
     """
 
     def decorator(view: View) -> View:
-        operation = Operation.of(view)
-        operation.problems += problems
-        operation.security = security
+        described(view)["problems"] += problems
+        if security:
+            described(view)["security"] = security
         return view
 
     return decorator
@@ -118,9 +109,10 @@ def returns(
     """
 
     def decorator(view: Callable[..., Any]) -> Callable[..., Response]:
-        operation = Operation.of(view)
-        operation.response_schema, operation.status = schema, status
-        operation.headers = headers or {}
+        response: dict[str, Any] = {"description": "Success", "headers": headers or {}}
+        if schema:
+            response["content"] = {"application/json": {"schema": schema}}
+        described(view)["responses"][status] = response
         render = _renderer(schema)
 
         @wraps(view)
@@ -137,22 +129,12 @@ def returns(
 def _renderer(schema: ResponseSchema | None) -> Callable[[Any], bytes]:
     """Make a function that renders rows by renaming their values, which have the types of JSON already.
 
+    A test refuses schemas whose fields would do more than rename.
+
     For a list of twenty tasks that takes 20 microseconds. marshmallow's dump, which calls each field, takes 190.
     """
     if schema is None:
         return lambda _value: b""
-    plain = (
-        ma.fields.String,
-        ma.fields.Integer,
-        ma.fields.Boolean,
-        ma.fields.UUID,
-        ma.fields.DateTime,
-    )
-    for name, each in schema.dump_fields.items():
-        if type(each) not in plain:
-            raise TypeError(
-                f"{type(schema).__name__}.{name}: {type(each).__name__} does more than rename"
-            )
     members = [(each.data_key, name) for name, each in schema.dump_fields.items()]
 
     def rename(row: Any) -> dict[str | None, Any]:

@@ -25,7 +25,7 @@ from flask import (
 from marshmallow import fields
 
 from ..errors import Problem
-from .blueprint import Blueprint, Operation, ResponseSchema, camel_case
+from .blueprint import Blueprint, ResponseSchema, camel_case, described
 
 SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
 _CONTENT_POLICY = (
@@ -36,6 +36,11 @@ _PATH_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _PARAMETER_SCHEMAS = {
     "int": {"type": "integer"},
     "uuid": {"type": "string", "format": "uuid"},
+}
+_INFO = {
+    "description": "Sign up, log in, refresh, and keep a list of tasks. Every error is "
+    "`application/problem+json`; `errorCode` is for programs, `error` for people.",
+    "license": {"name": "MIT", "identifier": "MIT"},
 }
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
 _ERROR_HEADERS: dict[int, Any] = {
@@ -81,48 +86,32 @@ def init_openapi(app: Flask, version: str, cookie_name: str) -> None:
     )
     spec.components.security_scheme("cookie", cookie)
     for rule in app.url_map.iter_rules():
-        operation = vars(app.view_functions[rule.endpoint]).get("operation")
-        if operation is None:
-            continue
-        blueprint = cast(Blueprint, app.blueprints[rule.endpoint.rpartition(".")[0]])
-        (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        described = _operation(operation, blueprint, app.view_functions[rule.endpoint])
-        described["parameters"] = [*_path_parameters(rule.rule), *described["parameters"]]
-        path = _PATH_PARAMETER.sub(r"{\2}", rule.rule)
-        spec.path(path, operations={method.lower(): described})
+        view = app.view_functions[rule.endpoint]
+        if "openapi" in vars(view):
+            blueprint = cast(Blueprint, app.blueprints[rule.endpoint.rpartition(".")[0]])
+            (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            path = _PATH_PARAMETER.sub(r"{\2}", rule.rule)
+            spec.path(path, operations={method.lower(): _operation(view, blueprint, rule.rule)})
     app.extensions["openapi"] = spec.to_dict()
 
 
-_INFO = {
-    "description": "Sign up, log in, refresh, and keep a list of tasks. Every error is "
-    "`application/problem+json`; `errorCode` is for programs, `error` for people.",
-    "license": {"name": "MIT", "identifier": "MIT"},
-}
-
-
-def _operation(operation: Operation, blueprint: Blueprint, view: Any) -> dict[str, Any]:
-    summary, _, description = (view.__doc__ or "").partition("\n\n")
-    response: dict[str, Any] = {"description": "Success", "headers": operation.headers}
-    if operation.response_schema:
-        response["content"] = {"application/json": {"schema": operation.response_schema}}
-    described: dict[str, Any] = {
-        "operationId": camel_case(view.__name__),
-        "summary": summary,
-        "description": " ".join(description.split()),
-        "tags": [blueprint.name],
-        "parameters": [],
-        "responses": _errors([*operation.problems, *blueprint.problems])
-        | {operation.status: response},
-    }
-    if operation.security or blueprint.guard:
-        described["security"] = operation.security or [{"bearer": []}]
-    schema: Any = operation.request_schema
-    if schema and operation.location == "query":
-        described["parameters"].append({"in": "query", "schema": schema})
-    elif schema:
-        content = {"application/json": {"schema": schema}}
-        described["requestBody"] = {"content": content, "required": not schema.body_optional}
-    return described
+def _operation(view: Any, blueprint: Blueprint, rule: str) -> dict[str, Any]:
+    openapi = dict(described(view))
+    security: dict[str, Any] = {"security": [{"bearer": []}]} if blueprint.guard else {}
+    errors = _errors([*openapi.pop("problems"), *blueprint.problems])
+    summary, _, description = view.__doc__.partition("\n\n")
+    return (
+        security
+        | openapi
+        | {
+            "operationId": camel_case(view.__name__),
+            "summary": summary,
+            "description": " ".join(description.split()),
+            "tags": [blueprint.name],
+            "parameters": _path_parameters(rule) + openapi["parameters"],
+            "responses": errors | openapi["responses"],
+        }
+    )
 
 
 def _errors(problems: list[Problem]) -> dict[int, Any]:

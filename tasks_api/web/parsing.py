@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..dotnet import DotnetSchema
 from ..errors import TOO_LARGE, UNSUPPORTED, ApiError, Problem
-from .blueprint import Operation, camel_case
+from .blueprint import camel_case, described
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -42,12 +42,14 @@ def takes(schema: RequestSchema, location: str = "json") -> Callable[[View], Vie
     """
 
     def decorator(view: View) -> View:
-        operation = Operation.of(view)
-        operation.request_schema = schema
-        operation.location = location
-        operation.problems.append(schema.problem)
-        if location == "json":
-            operation.problems += [TOO_LARGE, UNSUPPORTED]
+        openapi = described(view)
+        openapi["problems"].append(schema.problem)
+        if location == "query":
+            openapi["parameters"].append({"in": "query", "schema": schema})
+        else:
+            openapi["problems"] += [TOO_LARGE, UNSUPPORTED]
+            content = {"application/json": {"schema": schema}}
+            openapi["requestBody"] = {"content": content, "required": not schema.body_optional}
 
         @wraps(view)
         def parse(**path: Any) -> Any:
