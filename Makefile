@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 TLS := $(if $(CERT),--certfile "$(CERT)" --keyfile "$(KEY)")
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+ifeq ($(WEB_CONCURRENCY),)
+unexport WEB_CONCURRENCY  # gunicorn fails on an empty value
+endif
+
 # compose.yaml: where its server is, and how to get in.
 COMPOSE ?= docker compose --env-file $(SECRETS)
 PROFILE ?= sqlite
@@ -103,6 +107,7 @@ $(VENV)/.installed: setup.cfg constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@echo "Installing into $(VENV)"
 	@$(PIP) --constraint constraints.txt --editable .
 	@touch $@

@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import tempfile
+from itertools import count
 from pathlib import Path
 
 import flask_sqlalchemy  # noqa: F401  workers share the master's copy of Flask and SQLAlchemy: 12 MB less for each
@@ -32,6 +33,8 @@ proc_name = "tasks-api"
 
 
 # The workers count for /metrics in a folder of this master: https://prometheus.github.io/client_python/multiprocess/
+# A worker's files have the number of its place and not its pid. So the next worker at this place goes on counting in
+# them, and the folder does not grow with every worker that ends.
 
 
 def when_ready(_server):
@@ -39,10 +42,20 @@ def when_ready(_server):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tasks-api-", dir=_MEMORY)
 
 
-def pre_fork(_server, _worker):
-    """Make the folder again if it is gone: systemd empties /dev/shm when a user logs out (RemoveIPC)."""
+def pre_fork(server, worker):
+    """Give the worker the lowest free place."""
+    # systemd empties /dev/shm when a user logs out (RemoveIPC).
     Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(mode=0o700, exist_ok=True)
+    taken = {other.place for other in server.WORKERS.values()}
+    worker.place = next(place for place in count() if place not in taken)
     gc.freeze()  # otherwise a worker's first garbage collection would copy the memory that it shares with the master
+
+
+def post_fork(_server, worker):
+    """Count in the files of the worker's place."""
+    from prometheus_client import values
+
+    values.ValueClass = values.MultiProcessValue(lambda: worker.place)
 
 
 def post_worker_init(_worker):
@@ -55,7 +68,7 @@ def child_exit(_server, worker):
     """Forget the gauges of a worker that ended."""
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.place)
 
 
 def on_exit(_server):

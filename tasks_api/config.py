@@ -6,6 +6,7 @@ too; the environment wins over the file.
 
 import os
 import re
+import sys
 from logging import INFO
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,8 @@ from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
 
 ROOT = Path(__file__).resolve().parent.parent
+if not (ROOT / "sql").is_dir():  # not a checkout: a wheel puts the scripts here, see setup.cfg
+    ROOT = Path(sys.prefix) / "share" / "tasks-api"
 PREFIX = "TASKS_"
 
 # Variables of the tests, and those that Kubernetes sets for a Service called "tasks".

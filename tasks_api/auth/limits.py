@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import limits
 from flask import Flask, current_app, request
@@ -34,17 +34,26 @@ def init_limits(app: Flask, settings: Settings) -> None:
         ConfigError: the storage cannot be used.
     """
     uri = settings.ratelimit_storage_uri
-    timeouts = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
     try:
-        storage = storage_from_string(
-            uri, wrap_exceptions=True, **cast(Any, timeouts if "redis" in uri else {})
-        )
+        storage = storage_from_string(uri, wrap_exceptions=True, **_redis_options(uri))
     except Exception as error:  # of many types; some messages quote the password
         raise ConfigError(
             f"TASKS_RATELIMIT_STORAGE_URI cannot be used ({type(error).__name__}). "
             "For Redis: make install EXTRAS=redis"
         ) from None
     app.extensions["limits"] = [FixedWindowRateLimiter(each) for each in (storage, MemoryStorage())]
+
+
+def _redis_options(uri: str) -> Any:
+    if not uri.startswith(("redis:", "rediss:")):
+        return {}
+    from redis.exceptions import ReadOnlyError
+
+    return {
+        "socket_timeout": REDIS_SECONDS,
+        "socket_connect_timeout": REDIS_SECONDS,
+        "retry_on_error": [ReadOnlyError],  # after a failover this connects to the new primary
+    }
 
 
 def client() -> str:

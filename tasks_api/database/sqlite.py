@@ -62,7 +62,13 @@ def _create_file(_dialect: Any, _record: Any, arguments: list[str], _keywords: A
 def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     # With WAL readers and the writer do not wait for each other. FULL makes a commit survive a power cut.
-    connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if _code(error) not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL):
+            raise
+        reason = "is the file on a shared folder, where WAL does not work? Set TASKS_INSTANCE_PATH"
+        raise sqlite3.OperationalError(f"{error}: {reason}") from error
     connection.execute("PRAGMA synchronous = FULL")
 
 

@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ..config import Settings
+from ..config import Settings, current_settings
 from ..errors import NOT_FOUND, ApiError
 
 Wsgi = Callable[..., Iterable[bytes]]
@@ -98,6 +98,9 @@ def _add_headers(response: Response) -> Response:
     headers = [*SECURITY_HEADERS]
     if "Content-Security-Policy" not in response.headers:
         headers.append(("Content-Security-Policy", CONTENT_POLICY))
+    if current_settings.cors_origins:
+        # On answers without CORS headers too, so that a cache does not give them to a page of an allowed origin.
+        response.vary.add("Origin")
     if request.is_secure and not is_local():
         headers.append(("Strict-Transport-Security", HSTS))
     if request.path.startswith(("/api/", "/health/", "/metrics")):
