@@ -20,12 +20,13 @@ class KeptCursor:
     """A pyodbc cursor, chosen by the statement that it executes. Closing puts it back for the same statement.
 
     Args:
-        connection: from SQLAlchemy's pool. Its ``info`` lives as long as the database connection.
+        connection: from SQLAlchemy's pool.
+        info: lives as long as the database connection and keeps its cursors.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, info: dict[Any, Any]) -> None:
         self._connection = connection
-        self._kept: OrderedDict[str, Any] = connection.info.setdefault("statements", OrderedDict())
+        self._kept: OrderedDict[str, Any] = info.setdefault("statements", OrderedDict())
         self._sizes: Any = None
         self._cursor: Any = None
         self._sql = ""
@@ -74,7 +75,13 @@ class KeptCursor:
 
 class _ExecutionContext(MSExecutionContext):
     def create_cursor(self) -> Any:
-        return KeptCursor(self.root_connection.connection)
+        connection = self.root_connection.connection
+        try:
+            return KeptCursor(connection, connection.info)
+        except (
+            NotImplementedError
+        ):  # the dialect's own first questions, before the pool has the connection
+            return super().create_cursor()
 
 
 class Dialect(MSDialect_pyodbc):
