@@ -9,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from .auth.access_tokens import init_access_tokens
 from .auth.commands import session_commands, user_commands
 from .auth.cookie import documented_name
+from .auth.jwks import jwks
 from .auth.keys import init_keys
 from .auth.limits import init_limits
-from .auth.routes import account, entrance, jwks
+from .auth.routes import account, entrance
 from .config import Settings
 from .database import migrations
 from .database.commands import database_commands

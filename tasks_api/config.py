@@ -32,7 +32,7 @@ _NOT_SETTINGS = re.compile(
 )
 # An origin as browsers send it: lower case, no path, no default port. "*" stands alone.
 _ORIGIN = re.compile(
-    r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]*[a-z0-9\]]"
+    r"(?!http://.*:80$|https://.*:443$)([a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]*[a-z0-9\]]|file://)"
 )
 _ODBC_NAMES = {
     "data source": "Server",

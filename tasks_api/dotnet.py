@@ -1,7 +1,7 @@
 """The habits of ASP.NET that clients of the .NET original rely on.
 
-To do without them, delete this file with tests/test_dotnet.py, the base class DotnetSchema in web/parsing.py and the
-call of ignore_case_of_paths() in create_app().
+To do without them, delete this file with tests/test_dotnet.py and tests/examples/test_original_clients.py, the base
+class DotnetSchema in web/parsing.py and the call of ignore_case_of_paths() in create_app().
 """
 
 import re
@@ -27,7 +27,7 @@ class DotnetSchema(ma.Schema):
 
         Of two members with the same name the last one counts. A body that is null counts as empty.
         """
-        if data is None:
+        if data is None and self.null_is_absent:
             return {}
         if not isinstance(data, Mapping):
             return data

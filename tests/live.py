@@ -56,7 +56,7 @@ def free_port() -> int:
 
 
 def environment(
-    instance: Path, database: dict[str, str] | None = None, **settings: str
+    instance: Path, database: dict[str, str] | None = None, /, **settings: str
 ) -> dict[str, str]:
     """This process's environment with only our settings in it. ``database`` names another one than its own."""
     if database is None:

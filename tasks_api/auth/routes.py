@@ -1,11 +1,9 @@
-"""/api/users: signing up, in and out; my account; my devices. And the keys that verify our access tokens."""
+"""/api/users: signing up, in and out; my account; my devices."""
 
 import uuid
 from typing import Any
 
-import orjson
-from flask import Blueprint as FlaskBlueprint
-from flask import Response, request
+from flask import request
 
 from ..config import current_settings
 from ..errors import (
@@ -25,11 +23,10 @@ from ..errors import (
     S04,
     ApiError,
 )
-from ..web.blueprint import JSON, Blueprint, refuses, returns
+from ..web.blueprint import Blueprint, refuses, returns
 from ..web.parsing import takes
 from . import cookie, limits, login, refresh, sessions, users
 from .access_tokens import authenticate, caller, issue, signed_in
-from .keys import current_keys
 from .schemas import (
     DeletionRequest,
     InfoChanges,
@@ -45,11 +42,8 @@ from .schemas import (
 )
 from .sessions import Device, OpenSession
 
-JWKS_SECONDS = 300  # how long other services may keep the keys
-
 entrance = Blueprint("users", "/api/users", "Signing up, in and out; refreshing")
 account = Blueprint("account", "/api/users", "My account, my password, my devices", signed_in)
-jwks = FlaskBlueprint("jwks", __name__)
 
 
 @entrance.post("/signup")
@@ -227,14 +221,6 @@ def end_all_sessions() -> None:
     sessions.end_all_sessions(caller().user_id)
     if cookie.is_of(caller().session_id):
         cookie.clear_cookie()
-
-
-@jwks.get("/.well-known/jwks.json")
-def public_keys() -> Response:
-    """Return the public keys of access tokens, newest first (RFC 7517)."""
-    response = Response(orjson.dumps({"keys": current_keys().public}), content_type=JSON)
-    response.headers["Cache-Control"] = f"public, max-age={JWKS_SECONDS}"
-    return response
 
 
 def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:

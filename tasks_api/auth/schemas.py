@@ -37,7 +37,7 @@ class Password(Text):
 class OptionalToken(fields.String):
     """A refresh token, which may be missing."""
 
-    default_error_messages = {"invalid": "must be text"}  # noqa: RUF012
+    default_error_messages = {"invalid": "must be text", "null": "must not be null"}  # noqa: RUF012
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(load_default=str, **kwargs)
@@ -144,7 +144,7 @@ class UserResponse(ResponseSchema):
 class InfoResponse(UserResponse):
     """The caller's details."""
 
-    class Meta:
+    class Meta(ResponseSchema.Meta):
         exclude = ("id",)
 
 

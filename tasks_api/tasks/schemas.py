@@ -18,7 +18,7 @@ class TaskQuery(RequestSchema):
 
     problem = T00
 
-    is_completed = QueryBoolean(load_default=None, allow_none=False)
+    is_completed = QueryBoolean(load_default=lambda: None)
     limit = QueryInteger(
         load_default=lambda: PAGE_LIMIT,
         validate=validate.Range(1, PAGE_LIMIT, error=f"must be from 1 to {PAGE_LIMIT}"),

@@ -74,6 +74,11 @@ class Blueprint(FlaskBlueprint):
 class ResponseSchema(ma.Schema):
     """What an answer contains. Names are in camelCase there, and every member is always present."""
 
+    class Meta:
+        unknown = (
+            ma.INCLUDE
+        )  # a later version may add members, so the document must not exclude them
+
     def on_bind_field(self, field_name: str, field_obj: ma.fields.Field[Any]) -> None:
         """Give the field its name in camelCase."""
         field_obj.data_key = field_obj.data_key or camel_case(field_name)

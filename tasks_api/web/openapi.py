@@ -25,7 +25,7 @@ from flask import (
 from marshmallow import fields
 
 from ..errors import Problem
-from .blueprint import Blueprint, ResponseSchema, camel_case, described
+from .blueprint import JSON, Blueprint, ResponseSchema, camel_case, described
 
 SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
 _CONTENT_POLICY = (
@@ -59,6 +59,16 @@ class ProblemResponse(ResponseSchema):
     detail = fields.String()
     error_code = fields.String(metadata={"description": "for programs"})
     error = fields.String(metadata={"description": "for people; the same as detail"})
+    errors = fields.Dict(
+        fields.String(),
+        fields.List(fields.String()),
+        metadata={"description": "messages by member, if a body or a query is malformed"},
+    )
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Let errors be missing."""
+        super().on_bind_field(field_name, field_obj)
+        field_obj.required = field_name != "errors"
 
 
 openapi = FlaskBlueprint(
@@ -153,7 +163,7 @@ def document() -> Response:
     here = {"servers": [{"url": f"{request.script_root}/"}], "security": []}
     return Response(
         orjson.dumps(current_app.extensions["openapi"] | here, option=orjson.OPT_NON_STR_KEYS),
-        mimetype="application/json",
+        content_type=JSON,
     )
 
 

@@ -1,6 +1,6 @@
-"""Whatever schemathesis thinks of, the service answers as its OpenAPI document says, and never with 5xx.
+"""Requests that schemathesis makes up are answered as the OpenAPI document says, and never with 5xx.
 
-A short run here; `make fuzz` is a longer one.
+`make fuzz` makes up more of them.
 """
 
 import os
@@ -24,9 +24,9 @@ def fuzz(operation: Any, anna: Person) -> None:
         max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     def run(case: Any) -> None:
-        if not anna.is_in():  # an earlier case has signed it out
+        if not anna.is_in():  # an earlier case has ended the session
             anna.log_in()
-        # Not that what fits the document is accepted: it cannot say that an email is taken or a token used.
+        # The document cannot say that an email is taken or a token used, so valid requests may be refused.
         case.call_and_validate(
             headers=bearer(anna.access),
             excluded_checks=[positive_data_acceptance],
@@ -35,13 +35,12 @@ def fuzz(operation: Any, anna: Person) -> None:
     run()
 
 
-@pytest.mark.no_cover  # which takes as long again
+@pytest.mark.no_cover  # coverage would double its time
 def test_the_document_is_true(make_app: MakeApp) -> None:
     app = make_app(LOG_LEVEL="ERROR")
     anna = joined(app)
     api: Any = schemathesis.openapi.from_wsgi("/openapi.json", app)
     operations = [found.ok() for found in api.get_all_operations()]
-    assert len(operations) == 19
     failures = []
     for operation in operations:
         try:

@@ -1,97 +1,140 @@
 "use strict";
+// The page is a client like any other. send(), call(), renew() and refresh() are what every client needs.
+
+const DEMO = { email: "anna@example.com", password: "Tasks-demo-2026" };
+const TIME_LIMIT = 10_000; // of a request, in milliseconds
+const USER = "tasks-user"; // in localStorage: the id of the user whose refresh token is in the cookie
+
+let tokens = null; // the pair of tokens that the page holds
+let answers = []; // what became of each pair of the session, by counter: "unused", "used" or "void"
+let spent = []; // pairs whose refresh token was exchanged, the latest first
+let lost = null; // the pair of the lost answer, until another answer comes
+let loot = null; // the pair that the thief holds
+let account = null; // the user's names and email as the service last sent them
+let renewing = null; // the refresh under way
+
 const $ = id => document.getElementById(id);
-let tokens = null;      // the pair that the page holds
-let answers = [];       // what became of the session's pairs, by their counters: "unused", "used" or "void"
-let spent = [];         // pairs whose refresh token bought the next one, the latest first
-let lost = null;        // the pair that was thrown away, until another came
-let loot = null;        // the pair that the thief holds
-let renewing = null;    // the refresh under way: there is never more than one
-let shown = null;       // the account as it was when the form was filled
-let credentials = null; // kept for "another device", in memory like the tokens
-const STAYS = "tasks-stays-signed-in"; // in localStorage: that there is a cookie, and nothing of it
-
-const element = (name, text, more = {}) => Object.assign(document.createElement(name), { textContent: text }, more);
-const bytes = text => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), c => c.charCodeAt(0));
-const json = text => JSON.parse(new TextDecoder().decode(bytes(text)));
-const hex = part => Array.from(part, b => b.toString(16).padStart(2, "0")).join("");
-const short = text => text.slice(0, 8) + "…";
-
-function say(text, good = true) {
-  $("said").textContent = text;
-  $("said").className = good ? "good" : "bad";
-}
 
 async function send(method, path, body, pair, note = "") {
   const headers = {};
   if (body) headers["Content-Type"] = "application/json";
   if (pair) headers.Authorization = "Bearer " + pair.accessToken;
-  let answer = { ok: false, status: 0 }, result;
+  const signal = AbortSignal.timeout(TIME_LIMIT);
+  let answer = { status: 503, body: { error: "The service did not answer." } };
   try {
-    answer = await fetch(path.slice(1), { method, headers, body: body && JSON.stringify(body) });
-    const text = await answer.text();
-    result = { status: answer.status, body: text ? JSON.parse(text) : null };
-  } catch { // no answer, or not the service's
-    result = { status: answer.ok ? 502 : answer.status || 503, body: { error: "The service cannot be reached." } };
+    const response = await fetch(path, { method, headers, signal, body: body && JSON.stringify(body) });
+    const text = await response.text();
+    answer = { status: response.status, body: JSON.parse(text || "{}") };
+  } catch {
+    // There was no answer in time, or it came from something else than the service.
   }
-  if (pair && result.status !== 401 && result.status < 500) use(pair); // its access token was let in
-  const row = element("tr", "");
-  const outcome = result.status + (result.body && result.body.errorCode ? " " + result.body.errorCode : "");
-  row.append(element("td", ""), element("td", outcome, { className: answer.ok ? "good-text" : "bad-text" }));
-  row.firstChild.append(element("code", method + " " + path), note);
-  $("calls").prepend(row);
-  while ($("calls").children.length > 12) $("calls").lastChild.remove();
-  return result;
+  if (pair && answer.status !== 401 && answer.status < 500) use(pair); // its access token was let in
+  const outcome = element("span", `${answer.status} ${answer.body.errorCode ?? ""}`);
+  outcome.className = answer.status < 400 ? "good-text" : "bad-text";
+  $("calls").prepend(row(element("code", `${method} /${path}${note}`), outcome));
+  $("calls").children[12]?.remove();
+  return answer;
 }
 
-// What every client of the API needs: one refresh at a time, the new pair kept before it is used, one retry.
+// Send a request with the access token. Refresh once if it is refused, for whatever reason.
 async function call(method, path, body) {
-  let answer = await send(method, path, body, tokens);
-  if (answer.status === 401 && answer.body.errorCode === "A02") {
-    const before = tokens;
-    await renew();
-    if (!tokens || tokens === before) return answer; // signed out, or not renewed this time
+  const used = tokens;
+  if (!used) return { status: 401 };
+  let answer = await send(method, path, body, used);
+  if (answer.status === 401) {
+    if (tokens === used) await renew();
+    if (!tokens || tokens === used) return answer; // signed out, or the refresh failed
     answer = await send(method, path, body, tokens);
   }
-  if (answer.status === 401 && tokens && answer.body.errorCode) end("You", tokens, answer);
+  if (answer.status === 401) leave(answer.body.error);
   else if (answer.status >= 400) say(answer.body.error, false);
   return answer;
 }
 
-function renew(lose = false) {
-  renewing ??= (async () => {
-    const before = tokens, asked = lost;
-    const answer = await buy(before, lose ? " (lost)" : "");
-    if (answer.status === 400) return end("You", before, answer);
-    if (answer.status !== 200) return say(answer.body.error, false);
-    const pair = answer.body;
-    if (lose) {
-      lost = { ...pair, at: Date.now() };
-      hand("the lost answer", pair);
-      return say("The answer with counter " + pair.counter + " was lost. You still hold counter " + before.counter + ".", false);
-    }
-    spent.unshift({ ...before, at: new Date() });
-    keep(pair);
-    say(asked ? "You are still signed in. " + told(asked, pair) : "Refreshed. The counter is " + pair.counter + ".");
-  })().finally(() => { renewing = null; });
+// Refresh once for all requests that wait for it. The new pair is stored before they go on.
+function renew() {
+  renewing ??= exchange().finally(() => {
+    renewing = null;
+  });
   return renewing;
 }
 
-// The pairs between the one that was sent and the one that was answered were presumed lost.
-async function buy(pair, note) {
-  const body = pair.refreshToken ? { refreshToken: pair.refreshToken } : undefined; // or the cookie's
-  const answer = await send("POST", "/api/users/refresh_token", body, null, note);
-  if (answer.status === 200) {
-    use(pair);
-    const { counter } = read(answer.body);
-    for (let between = pair.counter + 1; between < counter; between++) answers[between] = "void";
-    answers[counter] ??= "unused";
-  }
-  return answer;
+async function exchange() {
+  const before = tokens;
+  const pair = await refresh("You", before);
+  if (!pair) return;
+  const text = lost ? "You are still signed in. " + compare(lost, pair) : `The counter is ${pair.counter}.`;
+  spent.unshift({ ...before, at: new Date() });
+  keep(pair);
+  say("Refreshed. " + text);
+}
+
+// Tabs share the cookie, so they take turns. Plain http has no locks, except at localhost: there they do not wait.
+function inTurn(action) {
+  return navigator.locks ? navigator.locks.request("tasks-cookie", action) : action();
+}
+
+// Exchange a refresh token for the next pair. It is the page's, an older one or the thief's.
+async function refresh(who, pair, note) {
+  const holder = tokens;
+  const body = { userId: pair.userId, refreshToken: pair.refreshToken }; // null: it is in the cookie
+  const answer = await inTurn(() => send("POST", "api/users/refresh_token", body, null, note));
+  checkUser();
+  if (tokens !== holder) return null; // signed out meanwhile
+  if (answer.status === 400) return refused(who, pair, answer.body.error);
+  if (answer.status !== 200) return say(answer.body.error, false);
+  use(pair);
+  const next = read(answer.body);
+  if (next.claims.sid !== pair.claims?.sid) answers = []; // another tab signed the user in again
+  for (let between = pair.counter + 1; between < next.counter; between++) answers[between] = "void";
+  answers[next.counter] ??= "unused";
+  return next;
+}
+
+// Tell why a token was refused. Whether that ended the session, the access token shows.
+async function refused(who, pair, error) {
+  const isOld = pair.counter < answers.length - 1;
+  if (!isOld) return leave(error);
+  const check = await send("GET", "api/users/info", null, tokens);
+  const sent = `${who} sent counter ${pair.counter}`;
+  if (check.status === 200) {
+    say(sent + ". The service refused it as a late request and ended nothing. "
+      + "After the retry window it would end the session.", false);
+  } else if (check.body.errorCode === "A04") {
+    const what = answers[pair.counter] === "void" ? "the answer that was presumed lost" : "which was exchanged before";
+    leave(`${sent}, ${what}. So two parties hold tokens of this session. `
+      + "The service cannot tell the thief from the owner and ended the session for both.");
+  } else if (pair === tokens) leave(error);
+  else say(error, false);
+}
+
+// Another tab may have put another user's token into the cookie, or signed out.
+function checkUser() {
+  const user = localStorage.getItem(USER);
+  if (!tokens || tokens.refreshToken || user === String(tokens.userId)) return;
+  leave(user ? "Another user signed in in another tab." : "Another tab signed out.");
+}
+addEventListener("storage", checkUser);
+
+function bytes(base64url) {
+  const base64 = base64url.replaceAll("-", "+").replaceAll("_", "/");
+  return Uint8Array.from(atob(base64), character => character.charCodeAt(0));
+}
+
+function decoded(accessToken) {
+  return accessToken.split(".", 2).map(part => JSON.parse(new TextDecoder().decode(bytes(part))));
 }
 
 function read(pair) {
-  const claims = json(pair.accessToken.split(".")[1]);
-  return Object.assign(pair, { claims, counter: claims.ctr });
+  const [header, claims] = decoded(pair.accessToken);
+  return { ...pair, header, claims, counter: claims.ctr };
+}
+
+function parts(refreshToken) {
+  const raw = bytes(refreshToken);
+  const hex = Array.from(raw, byte => byte.toString(16).padStart(2, "0")).join("");
+  const id = hex.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  return { SessionId: id, Counter: new DataView(raw.buffer).getUint32(16), MAC: hex.slice(40) };
 }
 
 function use(pair) {
@@ -99,277 +142,278 @@ function use(pair) {
   draw();
 }
 
-function told(before, pair) {
-  if (before.counter === pair.counter) return "The same answer came again: counter " + pair.counter + ".";
-  return "Another answer came, counter " + pair.counter + "; the one with counter " + before.counter + " is void.";
-}
-
-// Why a session ended, where its answers tell.
-function end(who, pair, answer) {
-  const what = who + " came with counter " + pair.counter;
-  const both = " Two parties hold tokens of this session, and nobody can tell thief from owner: both are out.";
-  if (answers[pair.counter] === "void") leave(what + ", which is void: it was presumed lost, and was not." + both);
-  else if (answer.status === 400 && pair.counter < answers.length - 1)
-    leave(what + ", which was spent before, and what it bought was used: a replay." + both);
-  else leave(answer.body.error);
-}
-
-function parts(token) {
-  const raw = bytes(token);
-  const id = hex(raw.slice(0, 16)).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-  return { SessionId: id, Counter: new DataView(raw.buffer).getUint32(16), MAC: hex(raw.slice(20)) };
-}
-
-function define(list, facts) {
-  list.replaceChildren(...Object.entries(facts).flatMap(([name, fact]) => [element("dt", name), element("dd", fact)]));
+function compare(before, pair) {
+  if (before.counter === pair.counter) return `The same answer came again: counter ${pair.counter}.`;
+  return `A new answer came: counter ${pair.counter}. The lost one, counter ${before.counter}, is void.`;
 }
 
 function keep(pair) {
   tokens = pair;
   lost = null;
-  const header = json(pair.accessToken.split(".")[0]), claims = pair.claims;
-  const time = seconds => seconds + "  (" + new Date(seconds * 1000).toLocaleTimeString() + ")";
+  const { header, claims, counter, refreshToken } = pair;
+  const time = seconds => `${seconds} (${new Date(seconds * 1000).toLocaleTimeString()})`;
   define($("claims"), { ...header, ...claims, iat: time(claims.iat), nbf: time(claims.nbf), exp: time(claims.exp) });
-  const isInCookie = !pair.refreshToken;
-  $("counter").textContent = pair.counter;
-  define($("parts"), isInCookie ? { SessionId: claims.sid, Counter: pair.counter } : parts(pair.refreshToken));
-  $("hidden-one").hidden = !isInCookie;
-  $("lose").hidden = isInCookie; // the browser would keep the cookie all the same
-  $("another").hidden = !credentials;
-  $("spent").hidden = isInCookie || !spent.length;
-  $("spent").tBodies[0].replaceChildren(...spent.slice(0, 5).map(each => {
-    const row = element("tr", "");
-    const again = element("button", "Send again", { onclick: () => replay(each) });
-    again.setAttribute("aria-label", "Send the refresh token with counter " + each.counter + " again");
-    row.append(element("td", each.counter), element("td", each.at.toLocaleTimeString()), element("td", ""));
-    row.lastChild.append(again);
-    return row;
+  define($("parts"), refreshToken ? parts(refreshToken) : { SessionId: claims.sid, Counter: counter });
+  $("counter").textContent = counter;
+  $("hidden-one").hidden = Boolean(refreshToken);
+  $("lose").hidden = !refreshToken; // the browser would keep the cookie
+  $("spent").hidden = !refreshToken || !spent.length;
+  $("spent").tBodies[0].replaceChildren(...spent.slice(0, 5).map(old => {
+    const label = `Send the refresh token with counter ${old.counter} again`;
+    return row(old.counter, old.at.toLocaleTimeString(), button("Send again", label, () => replay(old)));
   }));
   draw();
   tick();
 }
 
-function draw() {
-  if (!tokens) return;
-  $("fate").textContent = answers[tokens.counter];
-  $("lost").hidden = !lost;
-  $("lost-counter").textContent = lost ? lost.counter : "–";
-  $("loot").textContent = loot ? loot.name + ": counter " + loot.counter + ", " + answers[loot.counter] : "nothing";
-  $("thief-use").hidden = !loot;
-  $("thief-refresh").hidden = !loot || !loot.refreshToken;
+async function replay(old) {
+  const pair = await refresh("You", old, " (again)");
+  if (!pair) return;
+  const text = compare(tokens, pair);
+  keep(pair);
+  say(text);
 }
 
-function hand(name, pair) {
+function setLoot(name, pair) {
   loot = { ...pair, name };
   draw();
 }
 
-async function replay(old) {
-  const before = tokens;
-  const answer = await buy(old, " (again)");
-  if (answer.status === 200) {
-    keep(answer.body);
-    say(told(before, tokens));
-  } else if (answer.status === 400) end("You", old, answer);
-  else say(answer.body.error, false);
+async function begin(pair, text) {
+  answers = [];
+  answers[pair.counter] = "unused";
+  spent = [];
+  if (!pair.refreshToken) localStorage.setItem(USER, pair.userId);
+  keep(pair);
+  show(true);
+  say(text);
+  $("access-h").focus();
+  await listTasks();
+  await listDevices();
+  await showAccount();
 }
 
 function leave(why, good = false) {
-  if (tokens && !tokens.refreshToken) localStorage.removeItem(STAYS); // which other tabs are told
-  tokens = credentials = lost = loot = null;
-  answers = [];
-  spent = [];
-  for (const list of [$("claims"), $("parts"), $("tasks"), $("spent").tBodies[0], $("devices").tBodies[0]]) list.replaceChildren();
+  const isInCookie = tokens && !tokens.refreshToken;
+  if (isInCookie && localStorage.getItem(USER) === String(tokens.userId)) localStorage.removeItem(USER);
+  tokens = lost = loot = null;
+  for (const id of ["claims", "parts", "tasks", "devices"]) $(id).replaceChildren();
   fill({ firstName: "", lastName: "", email: "" });
   show(false);
   say("Signed out. " + why, good);
   $("email").focus();
 }
 
-function show(inside) {
-  $("signed-out").hidden = inside;
-  for (const section of document.querySelectorAll(".in")) section.hidden = !inside;
+// After a reload, and in a new tab.
+async function resume() {
+  tokens = { userId: Number(localStorage.getItem(USER)), refreshToken: null };
+  const pair = await refresh("You", tokens);
+  if (pair) await begin(pair, `Welcome back, ${pair.firstName}. The cookie was enough.`);
+  else tokens = null;
+}
+
+function element(name, ...content) {
+  const made = document.createElement(name);
+  made.append(...content);
+  return made;
+}
+
+function row(...cells) {
+  return element("tr", ...cells.map(cell => element("td", cell)));
+}
+
+function button(text, ariaLabel, onclick) {
+  return Object.assign(element("button", text), { ariaLabel, onclick });
+}
+
+function define(list, facts) {
+  list.replaceChildren(...Object.entries(facts).flatMap(([name, fact]) => [element("dt", name), element("dd", fact)]));
+}
+
+function say(text, good = true) {
+  $("said").textContent = text;
+  $("said").className = good ? "good" : "bad";
+}
+
+function show(isSignedIn) {
+  for (const section of document.querySelectorAll(".in")) section.hidden = !isSignedIn;
+  for (const section of document.querySelectorAll(".out")) section.hidden = isSignedIn;
+}
+
+function draw() {
+  if (!tokens) return;
+  $("fate").textContent = answers[tokens.counter];
+  $("lost").hidden = !lost;
+  $("lost-counter").textContent = lost?.counter;
+  $("loot").textContent = loot ? `${loot.name}: counter ${loot.counter}, ${answers[loot.counter]}` : "nothing";
+  $("thief-use").hidden = !loot;
+  $("thief-refresh").hidden = !loot?.refreshToken;
 }
 
 function tick() {
-  if (!tokens) return;
+  if (!tokens?.claims) return;
   const left = Math.max(0, Math.ceil(tokens.claims.exp - Date.now() / 1000));
   $("left").textContent = left;
   $("left").classList.toggle("bad-text", left === 0);
-  $("lost-for").textContent = lost ? Math.floor((Date.now() - lost.at) / 1000) : 0;
+  if (lost) $("lost-for").textContent = Math.floor((Date.now() - lost.at) / 1000);
 }
 setInterval(tick, 1000);
 
 async function listTasks() {
-  const answer = await call("GET", "/api/tasks");
+  const answer = await call("GET", "api/tasks");
   if (answer.status !== 200) return false;
   $("tasks").replaceChildren(...answer.body.map(task => {
-    const item = element("li", ""), label = element("label", " " + task.name, { className: task.isCompleted ? "done" : "" });
-    const box = element("input", "", { type: "checkbox", checked: task.isCompleted });
-    box.id = "task-" + task.id;
+    const path = "api/tasks/" + task.id;
+    const box = Object.assign(element("input"), { type: "checkbox", checked: task.isCompleted, id: "task-" + task.id });
     box.onchange = async () => {
-      await call("PATCH", "/api/tasks/" + task.id, { isCompleted: box.checked });
+      await call("PATCH", path, { isCompleted: box.checked });
       await listTasks();
       $(box.id)?.focus();
     };
-    const gone = element("button", "Delete");
-    gone.setAttribute("aria-label", "Delete " + task.name);
-    gone.onclick = async () => { await call("DELETE", "/api/tasks/" + task.id); await listTasks(); };
-    label.prepend(box);
-    item.append(label, gone);
-    return item;
+    const label = element("label", box, " " + task.name);
+    label.classList.toggle("done", task.isCompleted);
+    return element("li", label, button("Delete", "Delete " + task.name, async () => {
+      await call("DELETE", path);
+      await listTasks();
+    }));
   }));
   return true;
 }
 
 async function listDevices() {
-  const answer = await call("GET", "/api/users/sessions");
+  const answer = await call("GET", "api/users/sessions");
   if (answer.status !== 200) return false;
-  $("devices").tBodies[0].replaceChildren(...answer.body.map(device => {
-    const row = element("tr", "");
-    const id = element("td", "");
-    id.append(element("code", short(device.sessionId)), device.current ? " (this one)" : "");
-    const out = element("button", "Sign out");
-    out.setAttribute("aria-label", "Sign out session " + device.sessionId.slice(0, 8));
-    out.onclick = async () => {
-      const done = await call("DELETE", "/api/users/sessions/" + device.sessionId);
+  $("devices").replaceChildren(...answer.body.map(device => {
+    const id = device.sessionId.slice(0, 8);
+    const browser = /(Firefox|Chrome|Safari)\/\d+/.exec(device.userAgent);
+    const agent = browser ? browser[0] : device.userAgent || "unknown";
+    const time = new Date(device.lastUsedAt).toLocaleTimeString();
+    const name = device.current ? id + " (this one)" : id;
+    return row(name, time, agent, button("Sign out", "Sign out session " + id, async () => {
+      const done = await call("DELETE", "api/users/sessions/" + device.sessionId);
       if (done.status !== 204) return;
-      if (device.current) leave("This session was ended.");
-      else { say("That device is out: its access token is refused from now on."); await listDevices(); }
-    };
-    const browser = /(Firefox|Chrome|Safari)\/(\d+)/.exec(device.userAgent || "");
-    const agent = browser ? browser[1] + " " + browser[2] : device.userAgent || "unknown";
-    row.append(id, element("td", new Date(device.lastUsedAt).toLocaleTimeString()), element("td", agent), element("td", ""));
-    row.lastChild.append(out);
-    return row;
+      if (device.current) return leave("This session has ended.", true);
+      say("That device is signed out: its tokens stopped working.");
+      await listDevices();
+    }));
   }));
   return true;
 }
 
 async function showAccount() {
-  const answer = await call("GET", "/api/users/info");
+  const answer = await call("GET", "api/users/info");
   if (answer.status === 200) fill(answer.body);
 }
 
 function fill(user) {
-  shown = user;
+  account = user;
   $("my-first").value = user.firstName;
   $("my-last").value = user.lastName;
   $("my-email").value = user.email;
   $("my-password").value = "";
+  $("again").defaultValue = user.email === DEMO.email ? DEMO.password : "";
+  $("another").reset();
 }
 
-$("account").onsubmit = async submit => {
-  submit.preventDefault();
-  // What was not touched here another device may have changed.
-  const changes = {}, fields = { firstName: "my-first", lastName: "my-last", email: "my-email" };
-  for (const [name, id] of Object.entries(fields)) if ($(id).value !== shown[name]) changes[name] = $(id).value;
-  if (changes.email && $("my-password").value) changes.currentPassword = $("my-password").value;
-  const answer = await call("PATCH", "/api/users/info", changes);
-  if (answer.status !== 200) return;
-  fill(answer.body);
-  if (credentials) credentials.email = answer.body.email;
-  say("Saved." + (changes.email ? " A new email ends no session." : ""));
-};
-$("delete").onclick = async () => {
-  if (!$("my-password").value) {
-    $("my-password").focus();
-    return say("Whoever deletes the account has to know its password.", false);
+async function enter(credentials) {
+  const body = { ...credentials, cookie: $("stay").checked };
+  const answer = await inTurn(() => send("POST", "api/users/login", body));
+  if (answer.status === 401 && credentials === DEMO) {
+    return say("This service has no demo user. Sign up instead.", false);
   }
-  if (!confirm("Delete your account, your tasks and all your sessions, for good?")) return;
-  const answer = await call("POST", "/api/users/delete", { currentPassword: $("my-password").value });
-  if (answer.status === 204) leave("Your account is gone, and with it your tasks and sessions on every device.", true);
-};
+  if (answer.status !== 200) return say(answer.body.error, false);
+  $("password").value = "";
+  await begin(read(answer.body), `Hello ${answer.body.firstName}. You have a new session and its two tokens.`);
+}
 
+$("demo").onclick = () => enter(DEMO);
 $("login").onsubmit = async submit => {
   submit.preventDefault();
   await enter({ email: $("email").value, password: $("password").value });
 };
 $("signup").onsubmit = async submit => {
   submit.preventDefault();
-  const email = $("new-email").value, password = $("new-password").value;
+  const email = $("new-email").value;
+  const password = $("new-password").value;
   const names = { firstName: $("first").value, lastName: $("last").value };
-  const answer = await send("POST", "/api/users/signup", { email, password, confirmPassword: password, ...names });
+  const answer = await send("POST", "api/users/signup", { email, password, confirmPassword: password, ...names });
   if (answer.status !== 201) return say(answer.body.error, false);
   $("signup").reset();
   await enter({ email, password });
 };
 
-async function enter(known) {
-  const answer = await send("POST", "/api/users/login", { ...known, cookie: $("stay").checked });
-  if (answer.status !== 200) return say(answer.body.error, false);
-  credentials = known;
-  $("password").value = "";
-  if ($("stay").checked) localStorage.setItem(STAYS, "yes");
-  await begin(answer.body, "Hello " + answer.body.firstName + ". A session was opened: two tokens came back.");
-}
-
-async function begin(pair, words) {
-  spent = [];
-  read(pair);
-  answers = [];
-  answers[pair.counter] = "unused";
-  keep(pair);
-  show(true);
-  say(words);
-  $("access-h").focus();
-  await listTasks();
-  if (tokens) await listDevices();
-  if (tokens) await showAccount();
-}
-
-// After a reload, and in another tab: the cookie alone is enough.
-async function resume() {
-  const answer = await send("POST", "/api/users/refresh_token");
-  if (answer.status === 200) return begin(answer.body, "Welcome back, " + answer.body.firstName + ". The cookie was enough.");
-  if (answer.status === 400) localStorage.removeItem(STAYS);
-  say(answer.body.error, false);
-}
-addEventListener("storage", event => {
-  if (event.key !== STAYS) return;
-  if (event.newValue && !tokens) resume();
-  else if (!event.newValue && tokens && !tokens.refreshToken) leave("Another tab signed out.");
-});
-$("demo").onclick = () => { $("email").value = "anna@example.com"; $("password").value = "Tasks-demo-2026"; };
-// Nothing is asked with the new pair before somebody wants it: it would count as used.
+// These do not use the new pair by themselves, for its answer would no longer count as lost.
 $("refresh").onclick = () => renew();
-$("lose").onclick = () => renew(true);
+$("lose").onclick = async () => {
+  const pair = await refresh("You", tokens, " (lost)");
+  if (!pair) return;
+  lost = { ...pair, at: Date.now() };
+  setLoot("the lost answer", pair);
+  tick();
+  say(`The answer with counter ${pair.counter} was lost. You still hold counter ${tokens.counter}.`, false);
+};
 $("use").onclick = async () => {
-  if (await listTasks() && await listDevices()) say("You were let in: counter " + tokens.counter + " is used.");
+  if (await listTasks() && await listDevices()) say(`The service let you in: counter ${tokens.counter} is used.`);
 };
 $("steal").onclick = () => {
-  hand("a copy of your pair", tokens);
-  say("The thief holds a copy of your pair, counter " + tokens.counter + ". Nobody can see that yet.", false);
+  setLoot("a copy of your tokens", tokens);
+  say(`The thief holds a copy of your tokens, counter ${tokens.counter}. The service cannot know that yet.`, false);
 };
 $("thief-refresh").onclick = async () => {
-  const pair = loot;
-  const answer = await buy(pair, " (thief)");
-  if (answer.status === 400) return end("The thief", pair, answer);
-  if (answer.status !== 200) return say(answer.body.error, false);
-  hand("an answer", answer.body);
-  say("The thief was answered: counter " + loot.counter + ". You hold counter " + tokens.counter + ", " +
-    answers[tokens.counter] + ".", false);
+  const pair = await refresh("The thief", loot, " (thief)");
+  if (!pair) return;
+  setLoot("an answer", pair);
+  const own = `You hold counter ${tokens.counter}, ${answers[tokens.counter]}.`;
+  say(`The thief got the answer with counter ${pair.counter}. ${own}`, false);
 };
 $("thief-use").onclick = async () => {
-  const pair = loot;
-  const answer = await send("GET", "/api/tasks", null, pair, " (thief)");
-  if (answer.body.errorCode === "A04") return end("The thief", pair, answer);
+  const answer = await send("GET", "api/tasks", null, loot, " (thief)");
+  if (answer.body.errorCode === "A04") return refused("The thief", loot, answer.body.error);
   if (answer.status !== 200) return say("The thief was refused. " + answer.body.error);
-  say("The thief was let in and read " + answer.body.length + " tasks: counter " + pair.counter + " is used.", false);
+  say(`The service let the thief in, who read ${answer.body.length} tasks: counter ${loot.counter} is used.`, false);
 };
 $("sign-out").onclick = async () => {
-  const answer = await call("POST", "/api/users/logout");
+  const answer = await call("POST", "api/users/logout");
   if (answer.status === 204) leave("Both tokens of the session stopped working.", true);
-};
-$("another").onclick = async () => {
-  const answer = await send("POST", "/api/users/login", credentials);
-  if (answer.status !== 200) return say(answer.body.error, false);
-  say("Another session was opened, as by a second browser.");
-  await listDevices();
 };
 $("add").onsubmit = async submit => {
   submit.preventDefault();
-  const answer = await call("POST", "/api/tasks", { name: $("name").value });
-  if (answer.status === 201) { $("name").value = ""; say("Added."); await listTasks(); }
+  const answer = await call("POST", "api/tasks", { name: $("name").value });
+  if (answer.status !== 201) return;
+  $("add").reset();
+  say("Added.");
+  await listTasks();
 };
-if (localStorage.getItem(STAYS)) resume();
+$("another").onsubmit = async submit => {
+  submit.preventDefault();
+  const body = { email: account.email, password: $("again").value };
+  const answer = await send("POST", "api/users/login", body, null, " (another device)");
+  if (answer.status !== 200) return say(answer.body.error, false);
+  $("another").reset();
+  say("Another session began, as if in a second browser.");
+  await listDevices();
+};
+$("account").onsubmit = async submit => {
+  submit.preventDefault();
+  // Send what was changed here: another device may have changed the rest.
+  const changes = {};
+  const fields = { firstName: "my-first", lastName: "my-last", email: "my-email" };
+  for (const [name, id] of Object.entries(fields)) if ($(id).value !== account[name]) changes[name] = $(id).value;
+  if (changes.email && $("my-password").value) changes.currentPassword = $("my-password").value;
+  const answer = await call("PATCH", "api/users/info", changes);
+  if (answer.status !== 200) return;
+  fill(answer.body);
+  say("Saved." + (changes.email ? " A new email ends no session." : ""));
+};
+$("delete").onclick = async () => {
+  const currentPassword = $("my-password").value;
+  if (!currentPassword) {
+    $("my-password").focus();
+    return say("Enter the current password to delete the account.", false);
+  }
+  if (!confirm("Delete your account, your tasks and all your sessions? This cannot be undone.")) return;
+  const answer = await call("POST", "api/users/delete", { currentPassword });
+  if (answer.status === 204) leave("Your account, your tasks and all your sessions are deleted.", true);
+};
+
+if (localStorage.getItem(USER)) resume();

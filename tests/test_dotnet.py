@@ -1,0 +1,64 @@
+"""The habits of ASP.NET. Delete this file with tasks_api/dotnet.py, and all other tests still pass."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Person, problem
+
+
+@pytest.mark.parametrize("path", ["/API/TASKS", "/api/tasks/", "/Api/Users/Sessions/"])
+def test_paths_match_without_case_and_with_or_without_a_slash(anna: Person, path: str) -> None:
+    assert anna.call("GET", path).status_code == 200
+
+
+def test_names_match_without_case(anna: Person) -> None:
+    answer = anna.client.post(
+        "/api/users/refresh_token", json={"UserId": anna.user_id, "REFRESHTOKEN": anna.refresh}
+    )
+    assert answer.status_code == 200
+    anna.add_task()
+    assert anna.call("GET", "/api/tasks?ISCOMPLETED=true").json == []
+    changed = anna.call("PATCH", "/api/tasks/1", json={"iscompleted": True})
+    assert changed.get_json()["isCompleted"] is True
+
+
+def test_the_last_of_two_members_with_one_name_counts(anna: Person) -> None:
+    data = b'{"name": "first", "NAME": "", "Name": "last"}'
+    answer = anna.call("POST", "/api/tasks", data=data, content_type="application/json")
+    assert answer.get_json()["name"] == "last"
+
+
+def test_null_counts_as_not_given(anna: Person) -> None:
+    task = anna.add_task(isCompleted=None, ts=None).get_json()
+    assert task["isCompleted"] is False
+    body = problem(anna.add_task(None), 400, "T00")
+    assert body["errors"] == {"name": ["is missing"]}
+
+
+def test_null_as_a_whole_body_counts_as_an_empty_one(anna: Person) -> None:
+    """axios sends it for ``post(url, null)``."""
+    anna.log_in(cookie=True)
+    for path, status in (("refresh_token", 200), ("logout", 204), ("login", 400)):
+        answer = anna.client.post(
+            f"/api/users/{path}", data=b"null", content_type="application/json"
+        )
+        assert answer.status_code == status
+    assert answer.get_json()["errors"].keys() == {"email", "password"}
+
+
+def test_decimal_text_counts_as_an_integer(anna: Person) -> None:
+    assert anna.keep(anna.refreshed(userId=str(anna.user_id))).status_code == 200
+    anna.add_task()
+    body = {"id": "1", "name": "7", "isCompleted": True}
+    changed = anna.call("PUT", "/api/tasks", json=body).get_json()
+    assert (changed["id"], changed["name"]) == (1, "7")
+
+
+@pytest.mark.parametrize(
+    "change", [{"id": "1.0"}, {"id": " 1"}, {"id": "٣"}, {"isCompleted": "true"}]
+)
+def test_other_text_is_malformed(anna: Person, change: dict[str, Any]) -> None:
+    anna.add_task()
+    body = {"id": 1, "name": "New", "isCompleted": True} | change
+    problem(anna.call("PUT", "/api/tasks", json=body), 400, "T00")
