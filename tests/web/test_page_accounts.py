@@ -1,121 +1,114 @@
-"""The page at /, in a real browser: staying signed in, signing up, changing and deleting an account."""
+"""The page at / in a real browser: the cookie, tabs that share it, and the account."""
 
-from uuid import uuid4
-
-import requests
+import pytest
 from selenium.webdriver.common.keys import Keys
 
-from tests.live import bearer
 from tests.web.conftest import Browser
 
 
-def test_whoever_ticks_the_box_is_signed_in_again_after_a_reload(browser: Browser) -> None:
-    browser["stay"].click()
-    browser.sign_in()
+def test_the_cookie_keeps_a_page_signed_in_after_a_reload(browser: Browser) -> None:
+    browser.sign_in(stay=True)
     assert browser.driver.execute_script("return document.cookie") == ""
-    assert not browser["lose"].is_displayed()
-    browser.refresh(1)
+    browser.press("Steal a copy")
+    for button in ("lose", "thief-refresh"):
+        assert not browser[button].is_displayed()
     browser.driver.refresh()
     browser.sees("Welcome back, Anna.")
-    assert browser["counter"].text == "2"
-    browser.press("Steal a copy")
-    assert not browser["thief-refresh"].is_displayed()
     browser.press("Sign out")
     browser.sees("Both tokens of the session stopped working.")
     browser.driver.refresh()
     browser.sees("Sign in to begin.")
 
 
-def test_tabs_share_the_cookie_and_a_sign_out(browser: Browser) -> None:
-    browser["stay"].click()
-    browser.sign_in()
-    first = browser.driver.current_window_handle
-    browser.driver.switch_to.new_window("tab")
-    browser.driver.get(browser.url)
+def test_tabs_refresh_one_after_the_other_and_sign_out_together(browser: Browser) -> None:
+    browser.sign_in(stay=True)
+    first, second = browser.open_tab()
     browser.sees("Welcome back, Anna.")
-    second = browser.driver.current_window_handle
-    for tab in (first, second, first):
-        browser.driver.switch_to.window(tab)
-        browser.press("Refresh")
-        browser.sees("The counter is")
-        browser.press("Use the access token")
-        browser.sees("You were let in")
-    browser.press("Sign out")
+    browser.delay_requests(1500)
+    browser.press("Refresh")
+    browser.driver.switch_to.window(first)
+    browser.refresh(3)
     browser.driver.switch_to.window(second)
+    browser.sees("The counter is 2.")
+    browser.press("Sign out")
+    browser.driver.switch_to.window(first)
     browser.sees("Another tab signed out.")
 
 
-def test_a_session_that_was_ended_elsewhere_asks_again(browser: Browser) -> None:
-    browser["stay"].click()
+def test_the_page_refreshes_in_a_browser_without_locks(browser: Browser) -> None:
     browser.sign_in()
-    body = {"email": "anna@example.com", "password": "Tasks-demo-2026"}
-    token = requests.post(f"{browser.url}/api/users/login", json=body, timeout=30).json()
-    headers = bearer(token["accessToken"])
-    requests.delete(f"{browser.url}/api/users/sessions", headers=headers, timeout=30)
-    browser.driver.refresh()
-    browser.sees("The refresh token is not valid any more.")
-    assert browser["signed-out"].is_displayed()
+    browser.driver.execute_script("Object.defineProperty(navigator, 'locks', {})")
+    browser.refresh(1)
+
+
+def test_a_refresh_without_an_answer_is_given_up(browser: Browser) -> None:
+    browser.sign_in(stay=True)
+    first, second = browser.open_tab()
+    browser.sees("Welcome back, Anna.")
+    browser.delay_requests(600_000)
+    browser.driver.execute_script(
+        "const timeout = AbortSignal.timeout.bind(AbortSignal);"
+        "AbortSignal.timeout = milliseconds => timeout(milliseconds / 10)"
+    )
+    browser.press("Refresh")
+    browser.driver.switch_to.window(first)
+    browser.refresh(2)
+    browser.driver.switch_to.window(second)
+    browser.sees("The service did not answer.")
+
+
+@pytest.mark.parametrize("act", ["$('refresh').click()", "location.reload()"])
+def test_a_page_does_not_take_the_cookie_of_another_user(browser: Browser, act: str) -> None:
+    browser.sign_in(stay=True)
+    browser.driver.execute_async_script(
+        "const body = { email: 'bertil@example.com', password: DEMO.password, cookie: true };"
+        "send('POST', 'api/users/login', body).then(arguments[0])"
+    )
+    browser.driver.execute_script(act)
+    browser.sees("Signed out. The refresh token is not valid any more.")
     browser.driver.refresh()
     browser.sees("Sign in to begin.")
 
 
-def test_signing_in_and_up_need_no_mouse(browser: Browser) -> None:
-    focused = browser.driver.switch_to
-    browser["email"].send_keys("anna@example.com", Keys.TAB)
-    focused.active_element.send_keys("Tasks-demo-2026", Keys.TAB)
-    assert focused.active_element == browser["stay"]
-    focused.active_element.send_keys(Keys.SPACE, Keys.TAB)
-    assert browser["stay"].is_selected()
-    for _ in range(2):  # the two buttons
-        focused.active_element.send_keys(Keys.TAB)
-    focused.active_element.send_keys(Keys.ENTER, Keys.TAB)
-    assert focused.active_element == browser["first"]
-    browser["password"].send_keys(Keys.ENTER)
-    browser.sees("Hello Anna.")
-
-
-def sign_up(browser: Browser, password: str) -> None:
-    browser.all("summary")[0].click()
-    email = f"{uuid4().hex[:8]}@example.com"
-    for name, text in (("first", "Cecilia"), ("last", "C"), ("new-email", email)):
-        browser[name].send_keys(text)
-    browser["new-password"].send_keys(password, Keys.ENTER)
-
-
-def test_somebody_signs_up(browser: Browser) -> None:
-    sign_up(browser, "12345678")
-    browser.sees("whoever guesses")
-    browser["new-password"].send_keys(" and more of it", Keys.ENTER)
-    browser.sees("Hello Cecilia.")
-
-
-def test_somebody_changes_and_deletes_an_account(browser: Browser) -> None:
+def test_a_page_whose_user_changed_in_another_tab_is_signed_out(browser: Browser) -> None:
+    first, second = browser.open_tab()
+    browser.sign_in(stay=True)
+    browser.driver.switch_to.window(first)
     browser["stay"].click()
-    sign_up(browser, "correct horse")
-    browser.sees("Hello Cecilia.")
-    browser.wait.until(lambda _: browser["my-first"].get_attribute("value") == "Cecilia")
-    access = browser.driver.execute_script("return tokens.accessToken")
-    requests.patch(
-        f"{browser.url}/api/users/info",
-        json={"lastName": "Elsewhere"},
-        headers=bearer(access),
-        timeout=30,
+    browser.sign_up()
+    browser.driver.switch_to.window(second)
+    browser.sees("Signed out. Another user signed in in another tab.")
+
+
+def test_the_page_keeps_no_password(browser: Browser) -> None:
+    browser.sign_up()
+    names = browser.driver.execute_cdp_cmd("Runtime.globalLexicalScopeNames", {})["names"]
+    kept = browser.driver.execute_script(
+        "const plain = Object.values(window).filter(value => value?.constructor === Object);"
+        f"return JSON.stringify([{', '.join(names)}, plain, localStorage, sessionStorage,"
+        " Array.from(document.querySelectorAll('input'), input => input.value)])"
+    )
+    assert "accessToken" in kept
+    assert "correct horse" not in kept
+    browser["again"].send_keys("correct horse", Keys.ENTER)
+    browser.sees("Another session began")
+
+
+def test_an_account_is_changed_and_deleted(browser: Browser) -> None:
+    browser.sign_up()
+    browser.driver.execute_async_script(
+        "send('PATCH', 'api/users/info', { lastName: 'Elsewhere' }, tokens).then(arguments[0])"
     )
     browser["my-first"].send_keys(" Maria", Keys.ENTER)
     browser.sees("Saved.")
     assert browser["my-last"].get_attribute("value") == "Elsewhere"
     browser["my-email"].send_keys(".se", Keys.ENTER)
-    browser.sees("A new email needs the current password")
+    browser.wait.until(lambda _: browser.all("#said.bad"))
     browser["my-password"].send_keys("correct horse", Keys.ENTER)
-    browser.sees("Saved.")
-    assert "@example.com.se" in str(browser["my-email"].get_attribute("value"))
+    browser.sees("A new email ends no session.")
     browser.press("Delete my account")
-    browser.sees("has to know its password")
+    browser.sees("Enter the current password")
     browser["my-password"].send_keys("correct horse")
     browser.press("Delete my account")
-    browser.driver.switch_to.alert.dismiss()
-    browser.press("Delete my account")
     browser.driver.switch_to.alert.accept()
-    browser.sees("Your account is gone")
-    browser.driver.refresh()
-    browser.sees("Sign in to begin.")
+    browser.sees("Your account, your tasks and all your sessions are deleted.")

@@ -286,9 +286,9 @@ async function listDevices() {
   $("devices").replaceChildren(...answer.body.map(device => {
     const id = device.sessionId.slice(0, 8);
     const browser = /(Firefox|Chrome|Safari)\/\d+/.exec(device.userAgent);
-    const agent = browser ? browser[0] : device.userAgent || "unknown";
+    const agent = browser?.[0].replace("/", " ") ?? (device.userAgent || "unknown");
     const time = new Date(device.lastUsedAt).toLocaleTimeString();
-    const name = device.current ? id + " (this one)" : id;
+    const name = element("code", device.current ? id + " (this one)" : id);
     return row(name, time, agent, button("Sign out", "Sign out session " + id, async () => {
       const done = await call("DELETE", "api/users/sessions/" + device.sessionId);
       if (done.status !== 204) return;
