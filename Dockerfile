@@ -1,4 +1,4 @@
-# The service in an image: docker build --tag tasks-api .   Settings come from the environment: docs/settings.md.
+# The image of the service: docker build --tag tasks-api .   Its settings are environment variables: docs/settings.md.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /app
 COPY constraints.txt setup.cfg pyproject.toml README.md wsgi.py gunicorn.conf.py ./
@@ -10,8 +10,8 @@ RUN python -m venv --without-pip /venv \
     && chmod -R a+rX /app
 
 FROM python:3.13-slim-bookworm
-# What Microsoft's ODBC driver, which is in the virtual environment, needs of the system; libcurl for Azure's managed
-# identities.
+# The virtual environment has Microsoft's ODBC driver. The driver needs these libraries; libcurl4 is for managed
+# identities on Azure.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends unixodbc libgssapi-krb5-2 libcurl4 \
@@ -23,10 +23,10 @@ COPY --from=build /app /app
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=5217
 USER 10001
-# The embedded database and generated keys. Everything else may be read-only; heartbeats and metrics are in /dev/shm.
+# The embedded database and generated keys. Everything else can be read-only: workers use memory in /dev/shm.
 VOLUME /app/instance
 EXPOSE 5217
-# Without HTTP_PROXY, which the container may have. Where gunicorn serves https or another address, override this.
+# http.client ignores HTTP_PROXY, which a container may have. If gunicorn serves https, override this check.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import os; from http.client import HTTPConnection as C; c = C('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/health/ready'); raise SystemExit(c.getresponse().status != 200)"]
 CMD ["gunicorn", "wsgi:app"]

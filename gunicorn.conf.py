@@ -7,22 +7,25 @@ import gc
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import flask_sqlalchemy  # noqa: F401  workers share the master's copy of Flask and SQLAlchemy: 12 MB less for each
-from dotenv import load_dotenv
+from dotenv import dotenv_values
 
-load_dotenv(".env", interpolate=False)
+environ = {name: value for name, value in os.environ.items() if value}
+with suppress(OSError, ValueError):  # the service says what is wrong with the file
+    environ = dotenv_values(".env", interpolate=False) | environ
 # A full disk must not stop a worker, so use memory where there is such a folder.
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
-bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or 5217}"
+bind = f"{environ.get('HOST') or '127.0.0.1'}:{environ.get('PORT') or 5217}"
 has_affinity = hasattr(os, "sched_getaffinity")
 processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-workers = int(os.environ.get("WEB_CONCURRENCY") or processors)
+workers = int(environ.get("WEB_CONCURRENCY") or processors)
 worker_class = "gthread"
-_threads = os.environ.get("TASKS_THREADS", "")
+_threads = environ.get("TASKS_THREADS") or ""
 threads = int(_threads) if _threads.isdecimal() else 8  # the service says what is wrong with it
 worker_tmp_dir = _MEMORY
 control_socket_disable = True

@@ -109,7 +109,7 @@ class Settings:
         self.instance_path = env.path("INSTANCE_PATH", ROOT / "instance").absolute()
         # An SQLAlchemy URL or an ODBC connection string; a relative SQLite file is in the instance folder.
         self.database_url = env.str("DATABASE_URL", "sqlite:///tasks.db", validate=_check_database_url)
-        self.upgrade_on_start = env.bool("UPGRADE_ON_START", self.database_url.startswith("sqlite:"))
+        self.upgrade_on_start = env.bool("UPGRADE_ON_START", str(self.database_url).startswith("sqlite:"))
         # Keys that are not set are generated into the instance folder.
         self.jwt_secret_key = env.str("JWT_SECRET_KEY", None, validate=_check_key)
         self.jwt_secret_key_previous = env.list("JWT_SECRET_KEY_PREVIOUS", [], str.strip, validate=_check_keys)
