@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import case, delete, func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from ..audit import security_event
 from ..clock import current_minute, now
@@ -63,13 +63,12 @@ def end_surplus(user_id: int) -> list[uuid.UUID]:
     Returns:
         The ids of the living ones.
     """
-    # The .NET original's rows have never been used here, so they go first.
-    is_original = case((SESSION.started_at.is_(None), 1), else_=0)
+    # The .NET original's rows have neither time. NULL is last in this order, so they go first.
     last_used = func.coalesce(SESSION.rotated_at, SESSION.started_at)
     kept = (
         select(SESSION.id)
         .where(SESSION.user_id == user_id, SESSION.expiry_date > current_minute())
-        .order_by(is_original, last_used.desc(), SESSION.id.desc())
+        .order_by(last_used.desc(), SESSION.id.desc())
         .limit(current_settings.max_sessions)
     )
     doomed = delete(session_table).where(SESSION.user_id == user_id, SESSION.id.not_in(kept))

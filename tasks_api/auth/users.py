@@ -183,7 +183,7 @@ def _delete(user_id: int, condition: ColumnElement[bool]) -> set[uuid.UUID]:
     # On SQL Server, HOLDLOCK locks the range of the user's rows: a request that adds a row comes before this statement,
     # or waits and then finds no user. Without it the request could hold its new row and wait for the user's row, while
     # this transaction holds the user's row and waits for the new one.
-    for table, owner in tables_of_user().items():
+    for table, owner in tables_of_user():
         if table is not session_table:
             rows = delete(table).where(owner == user_id)
             execute(rows.with_hint("WITH (HOLDLOCK)", dialect_name="mssql"))
@@ -197,11 +197,11 @@ def _delete(user_id: int, condition: ColumnElement[bool]) -> set[uuid.UUID]:
 
 def export(user_id: int) -> dict[str, list[dict[str, object]]]:
     """Return all rows that belong to a user, by table and column, without hashes and salts."""
-    found = {}
-    for table, owner in {user_table: USER.id, **tables_of_user()}.items():
+    found: dict[str, list[dict[str, object]]] = {}
+    for table, owner in [(user_table, USER.id), *tables_of_user()]:
         columns = [each.label(str(each.name)) for each in table.c if each not in _SECRETS]
         rows = fetch_all(select(*columns).where(owner == user_id))
-        found[str(table.name)] = [row._asdict() for row in rows]
+        found.setdefault(str(table.name), []).extend(row._asdict() for row in rows)
     security_event("user_exported", user_id=user_id)
     return found
 

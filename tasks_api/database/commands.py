@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..config import current_settings
 from ..errors import ApiError
 from . import migrations, sqlserver
-from .engine import db, fetch_one
+from .engine import db, fetch_one, is_unavailable
 from .tables import USER
 
 Callback = Callable[..., None]
@@ -54,17 +54,19 @@ def _patient(callback: Callback) -> Callback:
             except UnicodeError:
                 raise click.ClickException("The argument is not text in UTF-8.") from None
             except SQLAlchemyError as error:
-                driver_error = getattr(error, "orig", None) or error
-                if not sqlserver.will_be_back(driver_error) or time.monotonic() > deadline:
-                    raise click.ClickException(_explain(driver_error)) from None
+                if not sqlserver.will_be_back(error) or time.monotonic() > deadline:
+                    raise click.ClickException(_explain(error)) from None
             time.sleep(2)
 
     return wrapper
 
 
-def _explain(error: BaseException) -> str:
+def _explain(error: SQLAlchemyError) -> str:
+    words = sqlserver.message(getattr(error, "orig", None) or error)
+    if not is_unavailable(error):
+        return f"The database refused a statement: {words}"
     return (
-        f"The database does not answer: {sqlserver.message(error)}\n"
+        f"The database does not answer: {words}\n"
         "docs/sql-server.md lists such messages with their causes and remedies."
     )
 

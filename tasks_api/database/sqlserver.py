@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.types import String
 
 LOGIN_SECONDS = 5  # how long the server may take to accept a connection, unless the connection string says otherwise
@@ -215,9 +215,9 @@ def is_deadlock_victim(error: DBAPIError) -> bool:
     return DEADLOCK_VICTIM in error_numbers(error.orig)
 
 
-def will_be_back(error: BaseException) -> bool:
+def will_be_back(error: SQLAlchemyError) -> bool:
     """Tell whether the server will be back soon, as Azure SQL is when it resumes."""
-    return bool(error_numbers(error) & _PASSING)
+    return bool(error_numbers(getattr(error, "orig", None)) & _PASSING)
 
 
 def is_passing(error: DBAPIError) -> bool:

@@ -125,11 +125,11 @@ session_table = Table(
 USER, TASK, SESSION = user_table.c, task_table.c, session_table.c
 
 
-def tables_of_user() -> dict[Table, Column[Any]]:
+def tables_of_user() -> list[tuple[Table, Column[Any]]]:
     """Return each table whose rows belong to a user, with the column that says to which one, referring tables first."""
-    return {
-        table: key.parent
+    return [
+        (table, key.parent)
         for table in reversed(metadata.sorted_tables)
         for key in table.foreign_keys
         if key.column is USER.id
-    }
+    ]

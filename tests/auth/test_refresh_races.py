@@ -57,19 +57,20 @@ def outcome(app: Flask, holders: Holders, statuses: list[int]) -> Any:
 def test_a_request_between_the_read_and_the_write_of_another_is_as_if_it_came_first(
     make_app: MakeApp, clock: Any, outer: str, inner: str, wait: int
 ) -> None:
-    app = make_app()
+    app, other_process = make_app(), make_app()
     holders = three_holders(app, "a@example.com", clock, wait)
     first = ACTS[inner](*holders)
     expected = outcome(app, holders, [ACTS[outer](*holders), first])
 
     holders = three_holders(app, "b@example.com", clock, wait)
+    others = [replace(holder, client=other_process.test_client()) for holder in holders]
     inner_status: list[int] = []
     is_armed = [True]
 
     def interrupt(statement: str) -> None:
         if statement.startswith(("UPDATE", "DELETE")) and is_armed:
             is_armed.clear()
-            inner_status.append(ACTS[inner](*holders))
+            inner_status.append(ACTS[inner](*others))
 
     watch(app, interrupt)
     status = ACTS[outer](*holders)
