@@ -21,7 +21,7 @@ RUN apt-get update \
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=5217
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PORT=5217
 USER 10001
 # The embedded database and generated keys. Everything else can be read-only: workers use memory in /dev/shm.
 VOLUME /app/instance

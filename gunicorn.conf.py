@@ -20,13 +20,14 @@ with suppress(OSError, ValueError):  # the service says what is wrong with the f
 # A full disk must not stop a worker, so use memory where there is such a folder.
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
-bind = f"{environ.get('HOST') or '127.0.0.1'}:{environ.get('PORT') or 5217}"
+if not os.environ.get("PORT"):
+    bind = "127.0.0.1:5217"  # with PORT gunicorn listens on that port of all addresses
 has_affinity = hasattr(os, "sched_getaffinity")
 processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 workers = int(environ.get("WEB_CONCURRENCY") or processors)
 worker_class = "gthread"
 _threads = environ.get("TASKS_THREADS") or ""
-threads = int(_threads) if _threads.isdecimal() else 8  # the service says what is wrong with it
+threads = max(1, int(_threads)) if _threads.isdecimal() else 8  # Settings says what is wrong
 worker_tmp_dir = _MEMORY
 control_socket_disable = True
 # No header names another client address, scheme or path. Behind a proxy set TASKS_TRUSTED_PROXIES.

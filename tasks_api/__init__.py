@@ -12,7 +12,7 @@ from .auth.cookie import documented_name
 from .auth.jwks import jwks
 from .auth.keys import init_keys
 from .auth.limits import init_limits
-from .auth.routes import account, entrance
+from .auth.routes import account, public
 from .config import Settings
 from .database import migrations
 from .database.commands import database_commands
@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_limits(app, settings)
     init_error_answers(app)
 
-    for blueprint in (entrance, account, tasks, health):
+    for blueprint in (public, account, tasks, health):
         app.register_blueprint(blueprint)
     if keys.public:
         app.register_blueprint(jwks)

@@ -22,7 +22,9 @@ from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
 
 ROOT = Path(__file__).resolve().parent.parent
-if not (ROOT / "sql").is_dir():  # not a checkout: a wheel puts the scripts here, see setup.cfg
+if not (
+    ROOT / "sql" / "sqlserver"
+).is_dir():  # not a checkout: a wheel puts the scripts here, see setup.cfg
     ROOT = Path(sys.prefix) / "share" / "tasks-api"
 PREFIX = "TASKS_"
 

@@ -35,11 +35,14 @@ class DotnetSchema(ma.Schema):
         read = {}
         for name, value in data.items():
             field = fields.get(name.lower())
-            if field is None or (value is None and self.null_is_absent):
+            if field is None:
                 continue
-            is_decimal = isinstance(value, str) and _INTEGER.fullmatch(value)
-            is_number = isinstance(field, ma.fields.Integer) and is_decimal
-            read[str(field.data_key)] = int(value) if is_number else value
+            is_integer = isinstance(field, ma.fields.Integer)
+            if is_integer and isinstance(value, str) and _INTEGER.fullmatch(value):
+                value = int(value)
+            read[str(field.data_key)] = value
+        if self.null_is_absent:
+            return {name: value for name, value in read.items() if value is not None}
         return read
 
 

@@ -16,13 +16,13 @@ PREFIX = "__Host-"  # keeps sibling domains from setting the cookie (RFC 6265bis
 
 
 def token_in_cookie() -> str:
-    """Return the refresh token in the request's cookie, for a request that depends on it, or an empty text.
+    """Return the cookie's refresh token, or an empty text. Call this only for a request that depends on the cookie.
 
     Raises:
-        ApiError: CROSS_ORIGIN, a web page of another origin sent the request; R01, there are two such cookies, and one
-            of them can be another site's.
+        ApiError: CROSS_ORIGIN, a web page of another origin sent the request; R01, there are two cookies of
+            this name, and another site may have set one.
     """
-    found = _tokens()
+    found = _cookie_values()
     if found and not _is_same_origin():
         raise ApiError(CROSS_ORIGIN)
     if len(found) > 1:
@@ -31,9 +31,9 @@ def token_in_cookie() -> str:
 
 
 def is_of(session_id: uuid.UUID | None) -> bool:
-    """Tell whether the request's cookie holds a token of this session. Two cookies belong to no session."""
+    """Return True if the request has exactly one cookie and it holds a token of this session."""
     with suppress(ValueError):
-        (token,) = _tokens()
+        (token,) = _cookie_values()
         return decode(token).session_id == session_id
     return False
 
@@ -50,7 +50,7 @@ def clear_cookie() -> None:
 
 
 def documented_name(settings: Settings) -> str:
-    """Return the cookie's name as it is on an https address."""
+    """Return the cookie's name on an https address."""
     return PREFIX + settings.cookie_name
 
 
@@ -63,11 +63,11 @@ def _name() -> str:
     return (PREFIX if _is_secure() else "") + current_settings.cookie_name
 
 
-def _tokens() -> list[str]:
-    # Read the header as it was sent. A parser that knows quoted values lets a cookie of another site swallow ours.
+def _cookie_values() -> list[str]:
+    # Parse the header as it was sent. A parser that knows quoted values lets another site's cookie hide ours.
     name = _name()
     pairs = (pair.partition("=") for pair in request.headers.get("Cookie", "").split(";"))
-    values = [value.strip() for found, _, value in pairs if found.strip() == name]
+    values = [value.strip() for key, _, value in pairs if key.strip() == name]
     return [value for value in values if value]
 
 
@@ -89,9 +89,9 @@ def _set(text: str, seconds: int) -> None:
 
 
 def _is_same_origin() -> bool:
-    """Tell whether the request is from a page of this origin, of an allowed origin, or from no page.
+    """Return True for a page of the same or an allowed origin, and for a client that is no browser.
 
-    SameSite alone would let sibling domains in. Browsers name the page in Sec-Fetch-Site, older ones in Origin.
+    SameSite does not stop sibling domains. Browsers send Sec-Fetch-Site; older ones send only Origin.
     """
     origin = request.headers.get("Origin", "")
     if origin != "*" and origin in current_settings.cors_origins:
@@ -99,7 +99,7 @@ def _is_same_origin() -> bool:
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site in ("same-origin", "none")
-    # request.host is empty when the name has an underscore, so read the header.
+    # Read the header, because Werkzeug's request.host is empty for a name with an underscore.
     host = request.headers.get("Host", "").lower()
     own = (f"http://{host.removesuffix(':80')}", f"https://{host.removesuffix(':443')}")
     return not origin or (host != "" and origin.lower() in own)

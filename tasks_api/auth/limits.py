@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import limits
 from flask import Flask, current_app, request
@@ -62,35 +62,35 @@ def client() -> str:
 
 
 def count(name: str, *key: str) -> None:
-    """Count an attempt.
+    """Count an attempt and refuse it if it is one too many.
 
     Args:
         name: of the limit, as in the setting ``ratelimit_<name>``.
-        key: what was tried, and by whom.
-
-    Raises:
-        ApiError: RATE_LIMITED, this attempt is one too many.
-    """
-    if current_settings.ratelimit_enabled and not _ask("hit", name, *key):
-        _refuse(name, *key)
-
-
-def check(name: str, *key: str) -> None:
-    """Check that one more attempt is allowed, without counting it.
+        key: what to count by, for example account and client.
 
     Raises:
         ApiError: RATE_LIMITED.
     """
-    if is_used_up(name, *key):
-        _refuse(name, *key)
+    if not record(name, *key):
+        refuse(name, *key)
+
+
+def record(name: str, *key: str) -> bool:
+    """Count an attempt. Return True if it was allowed."""
+    return not current_settings.ratelimit_enabled or bool(_ask("hit", name, *key))
 
 
 def is_used_up(name: str, *key: str) -> bool:
-    """Tell whether one more attempt would be one too many."""
+    """Return True if the next attempt would be one too many."""
     return current_settings.ratelimit_enabled and not _ask("test", name, *key)
 
 
-def _refuse(name: str, *key: str) -> None:
+def refuse(name: str, *key: str) -> NoReturn:
+    """Refuse an attempt.
+
+    Raises:
+        ApiError: RATE_LIMITED, with the seconds until the next attempt is allowed.
+    """
     security_event("rate_limited", limit=name)
     seconds = _ask("get_window_stats", name, *key).reset_time - time.time()
     raise ApiError(RATE_LIMITED, retry_after=max(1, math.ceil(seconds)))
@@ -100,9 +100,9 @@ def _ask(method: str, name: str, *key: str) -> Any:
     rate = parse_rate(getattr(current_settings, f"ratelimit_{name}"))
     # One identifier, because ``limits`` joins several with slashes, which an email can contain too.
     identifier = " ".join((name, *key))
-    shared, own = current_app.extensions["limits"]
+    primary, local = current_app.extensions["limits"]
     try:
-        return getattr(shared, method)(rate, identifier)
+        return getattr(primary, method)(rate, identifier)
     except StorageError as error:
         log.warning("Redis does not answer, this process counts alone: %s", error)
-        return getattr(own, method)(rate, identifier)
+        return getattr(local, method)(rate, identifier)

@@ -1,4 +1,4 @@
-"""What a password opens: logging in, and changing the password."""
+"""Login and password change: both verify a password and open a session."""
 
 import uuid
 from contextlib import suppress
@@ -22,7 +22,16 @@ from .users import (
     verified_hash,
 )
 
-PURGED_AT_LOGIN = 20  # expired sessions
+PURGED_AT_LOGIN = 20  # how many expired sessions a login deletes at most
+
+
+def account_key(email: str) -> str:
+    """Return the key by which failed logins of this account are counted.
+
+    It is the user's id, because a database can take several spellings for the same email.
+    """
+    user = find_user(email)
+    return str(user.id) if user else email.casefold()
 
 
 def log_in(email: str, password: str, device: Device) -> OpenSession:
@@ -87,7 +96,8 @@ def _open(
     """Open a session for a user whose password was verified.
 
     Returns:
-        The session, or None if the password changed meanwhile, and the ids of sessions that are too many now.
+        The session, or None if the password changed meanwhile, and the ids of sessions that ended because of
+        max_sessions.
     """
     # The row lock of this statement makes the logins of one user wait for each other, which keeps max_sessions.
     condition = is_unchanged(user.id, verified)
@@ -95,4 +105,5 @@ def _open(
         return None, []
     if end_others:
         delete_all(user.id)
-    return open_session(user, device), end_surplus(user.id)
+    opened = open_session(user, device)
+    return opened, end_surplus(user.id, opened.session_id)

@@ -1,12 +1,12 @@
-"""The refresh token: how it is made, and how it is told from a forgery. Neither database nor Flask is needed.
+"""Refresh tokens: make, decode and verify them. This module needs neither database nor Flask.
 
     token     = base64url(SessionId, 16 bytes | Counter, 4 bytes big-endian | MAC, 32 bytes), 70 characters
     MAC       = HMAC-SHA256(server key, context | SessionId | Counter | salt)
     TokenHash = base64(HMAC-SHA256(salt, token))
 
-The token is derived, not random. So the server can make the successor of a token again for a client that lost the
-answer, and can tell every older token of a session from a forgery, without storing any of them. The database alone
-cannot make a token, because it has no server key; the server key alone cannot, because it has no salts.
+The token is derived from the key and the salt; it is not random. So the server can make it again for a client that lost
+it, and can verify older tokens without storing them. To make a token you need the server key and the salt, which is in
+the database.
 """
 
 import hmac
@@ -22,7 +22,7 @@ _TOKEN_TEXT = re.compile(r"[A-Za-z0-9_-]{70}", re.ASCII)
 
 
 class Token(NamedTuple):
-    """The parts of a refresh token. It may be forged; ``Keyring.made`` tells."""
+    """The parts of a refresh token. They are not verified: see ``Keyring.made``."""
 
     session_id: uuid.UUID
     counter: int
@@ -58,7 +58,7 @@ def token_hash(token: Token, salt: str) -> str:
 
 
 def has_hash(token: Token, salt: str, expected: str) -> bool:
-    """Tell whether ``expected`` is the hash of ``token``."""
+    """Return True if ``expected`` is the hash of ``token``."""
     return hmac.compare_digest(token_hash(token, salt).encode(), expected.encode())
 
 
@@ -77,12 +77,12 @@ class Keyring:
         return next(self._candidates(session_id, counter, salt))
 
     def made(self, token: Token, salt: str) -> bool:
-        """Tell whether one of the keys made ``token``."""
+        """Return True if one of the keys made ``token``."""
         candidates = self._candidates(token.session_id, token.counter, salt)
         return any(hmac.compare_digest(candidate.mac, token.mac) for candidate in candidates)
 
     def find(self, session_id: uuid.UUID, counter: int, salt: str, expected: str) -> Token | None:
-        """Return the session's token with this counter whose hash is ``expected``, whichever key made it."""
+        """Make the session's token with this counter again, with the key that gives it the hash ``expected``."""
         candidates = self._candidates(session_id, counter, salt)
         return next((token for token in candidates if has_hash(token, salt, expected)), None)
 
@@ -95,5 +95,5 @@ class Keyring:
 def _salt_bytes(salt: str) -> bytes:
     try:
         return b64decode(salt)
-    except ValueError:  # another program wrote the row
+    except ValueError:  # another program wrote the row, and it is not base64
         return b""

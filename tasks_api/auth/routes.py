@@ -42,11 +42,11 @@ from .schemas import (
 )
 from .sessions import Device, OpenSession
 
-entrance = Blueprint("users", "/api/users", "Signing up, in and out; refreshing")
-account = Blueprint("account", "/api/users", "My account, my password, my devices", signed_in)
+public = Blueprint("users", "/api/users")
+account = Blueprint("account", "/api/users", signed_in)
 
 
-@entrance.post("/signup")
+@public.post("/signup")
 @returns(UserResponse(), 201)
 @refuses(S02, S03, S04, RATE_LIMITED)
 @takes(SignupRequest())
@@ -59,51 +59,53 @@ def sign_up(body: dict[str, Any]) -> Any:
     return users.sign_up(body.pop("password"), body.pop("confirm_password"), body)
 
 
-@entrance.post("/login")
+@public.post("/login")
 @returns(TokenResponse())
 @refuses(L02, RATE_LIMITED)
 @takes(LoginRequest())
 def log_in(body: dict[str, Any]) -> Any:
     """Log in.
 
-    Opens a session and returns both its tokens. With `cookie` the refresh token comes as a cookie that scripts cannot
-    read, and `refreshToken` is null.
+    Opens a session and returns its access token and its refresh token. With `cookie` the refresh token comes as a
+    cookie that scripts cannot read, and `refreshToken` is null.
     """
     client, email = limits.client(), body["email"]
-    account = email.casefold()
     limits.count("login", client)
-    limits.check("login_failures", account, client)
-    # Where the user is signed in already, the guesses of others do not lock the user out.
-    if not sessions.is_signed_in_at(email, client):
-        limits.check("account_failures", account)
+    account_key = login.account_key(email)
+    if limits.is_used_up("login_failures", account_key, client):
+        limits.refuse("login_failures", account_key, client)
+    # A client with an active session of this user may go on, so that an attacker cannot lock the user out.
+    is_locked = limits.is_used_up("account_failures", account_key)
+    if is_locked and not sessions.is_signed_in_at(email, client):
+        limits.refuse("account_failures", account_key)
     try:
         opened = login.log_in(email, body["password"], _device())
     except ApiError:
-        limits.count("login_failures", account, client)
-        limits.count("account_failures", account)
+        limits.record("login_failures", account_key, client)
+        limits.record("account_failures", account_key)
         raise
     return _tokens(opened, in_cookie=body["cookie"])
 
 
-@entrance.post("/refresh_token")
+@public.post("/refresh_token")
 @returns(TokenResponse())
-@refuses(INVALID_GRANT, CROSS_ORIGIN)
+@refuses(INVALID_GRANT, CROSS_ORIGIN, security=[{"cookie": []}, {}])
 @takes(RefreshRequest())
 def refresh_token(body: dict[str, Any]) -> Any:
     """Refresh.
 
-    Exchanges the refresh token of the body, or else of the cookie, for new tokens. A token that was exchanged is
-    answered again while nothing of its answer has been used. Later it ends the session, because two parties have it.
+    Exchanges the refresh token of the body, or else of the cookie, for new tokens. An exchanged token works again until
+    one of the new tokens is used. After that it ends the session, because two parties have it.
     """
-    in_cookie = not body["refresh_token"].strip()
-    text = cookie.token_in_cookie() if in_cookie else body["refresh_token"]
+    in_cookie = not body["refresh_token"]
+    text = body["refresh_token"] or cookie.token_in_cookie()
     if not text:
         raise ApiError(R01, "refreshToken is missing.", errors={"refreshToken": ["is missing"]})
-    opened = refresh.refresh(text, body["user_id"] or 0, _device())
+    opened = refresh.refresh(text, body["user_id"], _device())
     return _tokens(opened, in_cookie=in_cookie)
 
 
-@entrance.post("/logout")
+@public.post("/logout")
 @returns(None, 204)
 @refuses(A01, A02, A03, A04, CROSS_ORIGIN, security=[{"bearer": []}, {"cookie": []}, {}])
 @takes(LogoutRequest())
@@ -114,7 +116,7 @@ def log_out(body: dict[str, Any]) -> None:
     stop working at once.
     """
     text = body["refresh_token"]
-    ended = refresh.log_out(text) if text.strip() else _log_out_without_body()
+    ended = refresh.log_out(text) if text else _log_out_without_body()
     if cookie.is_of(ended):
         cookie.clear_cookie()
 
@@ -136,7 +138,7 @@ def _log_out_without_body() -> uuid.UUID | None:
 def info() -> Any:
     """Get my details.
 
-    They are those of the access token's user.
+    Returns the user of the access token.
     """
     return users.get_user(caller().user_id)
 
@@ -148,7 +150,7 @@ def info() -> Any:
 def change_info(body: dict[str, Any]) -> Any:
     """Change my names or my email.
 
-    What the body does not name stays, and no session ends. A new email needs `currentPassword`. null is malformed.
+    Only the members of the body change. No session ends. A new email needs `currentPassword`. null is not allowed.
     """
     password = body.pop("current_password", None)
     if password is not None and "email" in body:
@@ -178,8 +180,8 @@ def delete_account(body: dict[str, Any]) -> None:
 def change_password(body: dict[str, Any]) -> Any:
     """Change my password.
 
-    Ends all my sessions; the answer opens a new one. If the request has the session's cookie, the new refresh token
-    comes as a cookie too.
+    Ends all my sessions and opens a new one. If the request has the session's cookie, the new refresh token comes as a
+    cookie too.
     """
     _count_password_check()
     in_cookie = cookie.is_of(caller().session_id)
@@ -237,11 +239,11 @@ def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:
 
 
 def _count_password_check() -> None:
-    # By session, so that nobody can use up the limit of another.
+    # By session, so that one user cannot use up another user's limit.
     limits.count("password", str(caller().session_id))
 
 
 def _device() -> Device:
-    # WSGI's header text is Latin-1, so each character is one of nvarchar's.
+    # WSGI decodes headers as Latin-1, so 255 characters fit into nvarchar(255).
     agent = request.headers.get("User-Agent", "")[:255]
     return Device(agent, request.remote_addr or "")

@@ -35,12 +35,15 @@ class Password(Text):
 
 
 class OptionalToken(fields.String):
-    """A refresh token, which may be missing."""
+    """A refresh token. Without one the value is an empty text."""
 
     default_error_messages = {"invalid": "must be text", "null": "must not be null"}  # noqa: RUF012
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(load_default=str, **kwargs)
+    def __init__(self) -> None:
+        super().__init__(load_default=str, metadata={"description": "if not given, the cookie's"})
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        return str(super()._deserialize(value, *args, **kwargs)).strip()
 
 
 class SignupRequest(RequestSchema):
@@ -89,7 +92,7 @@ class RefreshRequest(RequestSchema):
         allow_none=True,
         metadata={"description": "0 or null: not given"},
     )
-    refresh_token = OptionalToken(metadata={"description": "if not given, the cookie's"})
+    refresh_token = OptionalToken()
 
 
 class LogoutRequest(RequestSchema):

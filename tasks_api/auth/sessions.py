@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import and_, delete, func, insert, select
 
 from ..audit import security_event
 from ..clock import current_minute, now
@@ -57,22 +57,27 @@ def is_void(session: AnyRow, counter: int) -> bool:
     return bool(0 < session.first_void <= counter <= session.last_void)
 
 
-def end_surplus(user_id: int) -> list[uuid.UUID]:
-    """Delete the user's expired sessions, and living ones that are too many, the least recently used first.
+def end_surplus(user_id: int, newest: uuid.UUID) -> list[uuid.UUID]:
+    """Delete the user's expired sessions, then the least recently used ones above max_sessions.
+
+    Args:
+        user_id: the user.
+        newest: the session that has just been opened. It stays, even if the clock of another machine is ahead.
 
     Returns:
-        The ids of the living ones.
+        The ids of those that had not expired.
     """
-    # The .NET original's rows have neither time. NULL is last in this order, so they go first.
+    # Rows of the .NET original have neither time. NULL is last in this order, so they are deleted first.
     last_used = func.coalesce(SESSION.rotated_at, SESSION.started_at)
+    others = and_(SESSION.user_id == user_id, SESSION.session_id != newest)
     kept = (
         select(SESSION.id)
-        .where(SESSION.user_id == user_id, SESSION.expiry_date > current_minute())
+        .where(others, SESSION.expiry_date > current_minute())
         .order_by(last_used.desc(), SESSION.id.desc())
-        .limit(current_settings.max_sessions)
+        .limit(current_settings.max_sessions - 1)
     )
-    doomed = delete(session_table).where(SESSION.user_id == user_id, SESSION.id.not_in(kept))
-    deleted = fetch_all(doomed.returning(SESSION.session_id, SESSION.expiry_date))
+    deletion = delete(session_table).where(others, SESSION.id.not_in(kept))
+    deleted = fetch_all(deletion.returning(SESSION.session_id, SESSION.expiry_date))
     return [row.session_id for row in deleted if row.expiry_date > current_minute()]
 
 
@@ -121,7 +126,7 @@ def is_signed_in_at(email: str, client: str) -> bool:
         .join(user_table, USER.id == SESSION.user_id)
         .where(USER.email == email, SESSION.expiry_date > current_minute())
     )
-    return client in {client_of(row.ip_address) for row in fetch_all(query)} - {""}
+    return any(client_of(row.ip_address) == client for row in fetch_all(query))
 
 
 def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[str, object]]:

@@ -235,6 +235,7 @@ def set_password(user: AnyRow, password: str) -> None:
 
 @transaction
 def _change(user_id: int, *, end_sessions: bool, **values: object) -> None:
-    execute(update(user_table).where(USER.id == user_id).values(values))
+    if not execute(update(user_table).where(USER.id == user_id).values(values)):
+        raise ApiError(A04)
     if end_sessions:
         delete_all(user_id)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 from sqlalchemy import select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..config import current_settings
 from ..errors import ApiError
@@ -54,7 +54,8 @@ def _patient(callback: Callback) -> Callback:
             except UnicodeError:
                 raise click.ClickException("The argument is not text in UTF-8.") from None
             except SQLAlchemyError as error:
-                if not sqlserver.will_be_back(error) or time.monotonic() > deadline:
+                is_transient = isinstance(error, DBAPIError) and sqlserver.is_transient(error)
+                if not is_transient or time.monotonic() > deadline:
                     raise click.ClickException(_explain(error)) from None
             time.sleep(2)
 

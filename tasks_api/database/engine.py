@@ -88,20 +88,21 @@ def execute(statement: Executable, parameters: Parameters = None) -> int:
 
 
 def execute_without_waiting(statement: Executable, parameters: Parameters = None) -> int:
-    """Do the same, but fail at once where ``statement`` would have to wait for a lock.
+    """Do the same as ``execute``, but fail at once if the row is locked.
 
-    On SQL Server this is the work of the hint NOWAIT, which ``statement`` must have.
+    On SQL Server the statement must have the hint NOWAIT.
 
     Raises:
-        SQLAlchemyError: there is a lock, or another failure.
+        SQLAlchemyError: the row is locked, or the statement failed.
     """
-    if _backend() is sqlserver:
-        return _connection().execute(statement, parameters).rowcount
+    connection = _connection()
     try:
-        _connection().exec_driver_sql("PRAGMA busy_timeout = 0")
-        return _connection().execute(statement, parameters).rowcount
-    finally:
-        _connection().exec_driver_sql(f"PRAGMA busy_timeout = {sqlite.BUSY_SECONDS * 1000}")
+        with _backend().without_waiting(connection):
+            return connection.execute(statement, parameters).rowcount
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            _release_connection()
+        raise
 
 
 def insert_row(table: Table, values: Mapping[str, Any]) -> int:
@@ -170,6 +171,7 @@ def transaction(function: Callable[P, T]) -> Callable[P, T]:
                 _connection().exec_driver_sql("COMMIT")
             except SQLAlchemyError:
                 _roll_back()
+                _release_connection()
                 raise
         finally:
             del g.transaction
@@ -196,24 +198,25 @@ def retried(action: Callable[[], T], *, changes_nothing: bool) -> T:
             connection is an error, because nobody knows whether the server has committed.
     """
     deadline = time.monotonic() + RETRY_SECONDS
-    for pause in RETRY_PAUSES:
+    for pause in (*RETRY_PAUSES, None):
         try:
             return action()
         except DBAPIError as error:
             _release_connection()
             is_lost = changes_nothing and error.connection_invalidated
-            is_victim = sqlserver.is_deadlock_victim(error)
-            if not (is_lost or is_victim) or time.monotonic() > deadline:
+            can_retry = is_lost or sqlserver.is_deadlock_victim(error)
+            if pause is None or not can_retry or time.monotonic() > deadline:
                 raise
         time.sleep(pause * random.random())  # noqa: S311
-    return action()
+    raise AssertionError("not reached")
 
 
 def is_unavailable(error: SQLAlchemyError) -> bool:
-    """Tell whether the database cannot work now, so that the same request can succeed later."""
+    """Return True if the database cannot work now, so that the same request can succeed later."""
     if isinstance(error, PoolTimeoutError):
         return True
     if not isinstance(error, DBAPIError):
         return False
-    # Without a statement it is the connecting that failed.
-    return error.statement is None or error.connection_invalidated or _backend().is_passing(error)
+    # Without a statement, connecting has failed.
+    is_lost = error.statement is None or error.connection_invalidated
+    return is_lost or bool(_backend().is_transient(error))

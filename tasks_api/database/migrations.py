@@ -72,6 +72,8 @@ def create(connection_string: str) -> None:
         SQLAlchemyError: the server cannot be reached.
     """
     name = sqlserver.database_name(connection_string)
+    if not name:
+        raise MigrationError("TASKS_DATABASE_URL names no database.")
     source = (ROOT / "sql" / "sqlserver" / "000_create_database.sql").read_text(encoding="utf-8")
     source = source.replace("N'TasksDb'", "N'" + name.replace("'", "''") + "'")
     source = source.replace("[TasksDb]", "[" + name.replace("]", "]]") + "]")
@@ -187,3 +189,4 @@ def _sqlite_statements(source: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+    yield statement  # a comment, or a statement without a semicolon

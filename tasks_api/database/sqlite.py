@@ -2,12 +2,13 @@
 
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 BUSY_SECONDS = 5  # how long a statement waits for another writer
@@ -16,7 +17,7 @@ BEGIN = "BEGIN IMMEDIATE"
 ROLLBACK = "ROLLBACK"
 
 # The database is locked, full, read-only, damaged or out of reach: https://www.sqlite.org/rescode.html
-_PASSING = {
+_TRANSIENT = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -78,9 +79,20 @@ def _drop_connection_to_damaged_file(context: Any) -> None:
         context.is_disconnect = True
 
 
-def is_passing(error: DBAPIError) -> bool:
-    """Tell whether the same statement can succeed later."""
-    return _code(error.orig) in _PASSING
+@contextmanager
+def without_waiting(connection: Connection) -> Iterator[None]:
+    """Let statements in the block fail at once if another connection writes."""
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+
+def is_transient(error: DBAPIError) -> bool:
+    """Return True if the same statement can succeed later."""
+    return _code(error.orig) in _TRANSIENT
 
 
 def _code(error: BaseException | None) -> int:

@@ -6,14 +6,16 @@ Functions import pyodbc where they need it: it needs unixODBC, which a machine w
 import platform
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.dialects import registry
-from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import String
 
 LOGIN_SECONDS = 5  # how long the server may take to accept a connection, unless the connection string says otherwise
@@ -27,14 +29,14 @@ ROLLBACK = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"  # XACT_ABORT may have roll
 
 NEWEST_DRIVER = "ODBC Driver 18 for SQL Server"
 _DRIVER_NAME = re.compile(r"ODBC Driver (1[7-9]|[2-9]\d) for SQL Server")
-_DATABASE = re.compile(r"((?:^|;)\s*database\s*=\s*)(\{(?:[^}]|\}\})*\}|[^;]*)", re.IGNORECASE)
-_TIMEOUT = re.compile(r"(?:^|;)\s*(?:login|connect|connection) ?timeout\s*=\s*(\d+)", re.IGNORECASE)
+_PAIR = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
+_TIMEOUT_KEYWORDS = ("login timeout", "logintimeout", "connect timeout", "connection timeout")
 
 DEADLOCK_VICTIM = 1205
 LOCK_TIMEOUT = 1222
 # After these errors the same statement can succeed later. The first lines are what Microsoft.Data.SqlClient retries
 # (SqlConfigurableRetryFactory), the last lines: no memory, no space, a damaged page, a read-only database or replica.
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     {64, 233, 997, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 4060, 4221, 10053, 10054, 10060, 10928}
     | {10929, 40143, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920}
     | {701, 823, 824, 945, 976, 978, 983, 1101, 1105, 3906, 3958, 3960, 8645, 9001, 9002, 40544}
@@ -84,22 +86,32 @@ def connection_string(address: str) -> str:
         "Encrypt": "yes",
         "ConnectRetryCount": "0",  # the pool connects again; the driver would wait ten seconds first
     }
-    for name, value in defaults.items():
-        if not re.search(rf"(^|;)\s*{name}\s*=", address, re.IGNORECASE):
-            address = f"{address.rstrip('; ')};{name}={value}"
-    return address
+    given = _keywords(address)
+    missing = [f"{name}={value}" for name, value in defaults.items() if name.lower() not in given]
+    return ";".join([address.rstrip("; "), *missing])
+
+
+def _keywords(connection_string: str) -> dict[str, str]:
+    pairs = _PAIR.findall(connection_string)
+    return {name.lower(): value.strip() for name, value in pairs}
 
 
 def database_name(connection_string: str) -> str:
-    """Return the database that a connection string names, or an empty text."""
-    found = _DATABASE.search(connection_string)
-    name = found[2].strip() if found else ""
+    """Return the name of the database in a connection string, or an empty text."""
+    name = _keywords(connection_string).get("database", "")
     return name[1:-1].replace("}}", "}") if name.startswith("{") else name
 
 
 def on_database(connection_string: str, name: str) -> str:
     """Return the connection string for another database on the same server."""
-    return _DATABASE.sub(lambda found: found[1] + name, connection_string)
+    pairs = _keywords(connection_string) | {"database": name}
+    return ";".join(f"{keyword}={value}" for keyword, value in pairs.items())
+
+
+@contextmanager
+def without_waiting(_connection: Connection) -> Iterator[None]:
+    """Do nothing: the statement has the hint NOWAIT."""
+    yield
 
 
 def connect(connection_string: str, query_seconds: int = QUERY_SECONDS) -> Any:
@@ -115,10 +127,10 @@ def connect(connection_string: str, query_seconds: int = QUERY_SECONDS) -> Any:
     import pyodbc
 
     pyodbc.pooling = False  # SQLAlchemy has a pool
-    timeout = _TIMEOUT.search(connection_string)
-    connection = pyodbc.connect(
-        connection_string, timeout=int(timeout[1]) if timeout else LOGIN_SECONDS, autocommit=True
-    )
+    given = _keywords(connection_string)
+    timeouts = [int(given[name]) for name in _TIMEOUT_KEYWORDS if given.get(name, "").isdecimal()]
+    seconds = timeouts[0] if timeouts else LOGIN_SECONDS
+    connection = pyodbc.connect(connection_string, timeout=seconds, autocommit=True)
     connection.timeout = query_seconds
     # With XACT_ABORT a statement that fails ends its transaction. Without NOCOUNT the server counts changed rows.
     options = f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON; SET NOCOUNT OFF"
@@ -215,11 +227,6 @@ def is_deadlock_victim(error: DBAPIError) -> bool:
     return DEADLOCK_VICTIM in error_numbers(error.orig)
 
 
-def will_be_back(error: SQLAlchemyError) -> bool:
-    """Tell whether the server will be back soon, as Azure SQL is when it resumes."""
-    return bool(error_numbers(getattr(error, "orig", None)) & _PASSING)
-
-
-def is_passing(error: DBAPIError) -> bool:
-    """Tell whether the same statement can succeed later."""
-    return isinstance(error, OperationalError) or bool(error_numbers(error.orig) & _PASSING)
+def is_transient(error: DBAPIError) -> bool:
+    """Return True if the same statement can succeed later."""
+    return bool(error_numbers(error.orig) & _TRANSIENT)

@@ -10,7 +10,7 @@ from ..database.engine import db, retried
 from ..errors import UNAVAILABLE, ApiError
 from ..web.blueprint import Blueprint, ResponseSchema, returns
 
-health = Blueprint("health", "/health", "For load balancers and orchestrators")
+health = Blueprint("health", "/health")
 
 
 class HealthResponse(ResponseSchema):

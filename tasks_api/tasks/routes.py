@@ -1,5 +1,6 @@
 """/api/tasks: the caller's own tasks."""
 
+import re
 from typing import Any
 
 from flask import url_for
@@ -11,7 +12,7 @@ from ..web.parsing import takes
 from . import service
 from .schemas import DeletedResponse, NewTask, TaskChanges, TaskQuery, TaskResponse, WholeTask
 
-tasks = Blueprint("tasks", "/api/tasks", "The caller's own tasks", signed_in)
+tasks = Blueprint("tasks", "/api/tasks", signed_in)
 
 _LINK = {
     "Link": {
@@ -103,5 +104,4 @@ def delete_task(task_id: str) -> Any:
 
 def _number(text: str) -> int:
     """Return the id in a path. 0 stands for a text that is not a number."""
-    digits = text.removeprefix("-")
-    return int(text[:20]) if digits.isascii() and digits.isdecimal() else 0
+    return int(text[:20]) if re.fullmatch("-?[0-9]+", text) else 0

@@ -55,15 +55,11 @@ class Blueprint(FlaskBlueprint):
     Args:
         name: unique in the application.
         prefix: of its paths.
-        description: for the OpenAPI document.
         guard: None lets every request in.
     """
 
-    def __init__(
-        self, name: str, prefix: str, description: str, guard: Guard | None = None
-    ) -> None:
+    def __init__(self, name: str, prefix: str, guard: Guard | None = None) -> None:
         super().__init__(name, __name__, url_prefix=prefix)
-        self.description = description
         self.guard = guard
         self.problems = (*(guard.problems if guard else ()), UNAVAILABLE)
         if guard:

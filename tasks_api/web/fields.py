@@ -77,9 +77,11 @@ class Integer(fields.Integer):
 class QueryInteger(Integer):
     """A whole number in a query: decimal digits."""
 
+    default_error_messages = _MISSING | {"invalid": "must be a whole number, 0 or more"}
+
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> int:
         text = str(value)
-        if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        if not (text.isascii() and text.isdecimal()):
             raise self.make_error("invalid")
         return int(text)
 

@@ -12,6 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ..dotnet import DotnetSchema
 from ..errors import TOO_LARGE, UNSUPPORTED, ApiError, Problem
 from .blueprint import camel_case, described
+from .middleware import MAX_BODY_BYTES
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -80,10 +81,9 @@ def _json(schema: RequestSchema) -> Any:
         raise ApiError(schema.problem, "The request needs a JSON body.")
     kind = request.mimetype
     is_json = kind in ("application/json", "text/json") or kind.endswith("+json")
+    is_unnamed = schema.body_optional and not kind
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if not (is_json or (schema.body_optional and not kind)):
-        raise ApiError(UNSUPPORTED)
-    if charset not in ("utf-8", "utf8") or request.content_encoding:
+    if not (is_json or is_unnamed) or charset not in ("utf-8", "utf8") or request.content_encoding:
         raise ApiError(UNSUPPORTED)
     try:
         return orjson.loads(body)
@@ -100,7 +100,7 @@ def _body(problem: Problem) -> bytes:
         raise ApiError(problem, "The body could not be read.") from None
     if len(body) < (request.content_length or 0):  # incomplete: RFC 9112, section 8
         raise ApiError(problem, "The body is incomplete.")
-    # A chunked body is cut at the limit without an error.
-    if len(body) >= (request.max_content_length or 0):
+    # Werkzeug cuts a chunked body at the limit without an error.
+    if len(body) > MAX_BODY_BYTES:
         raise ApiError(TOO_LARGE)
     return body

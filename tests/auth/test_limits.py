@@ -124,8 +124,10 @@ def redis(port: int, folder: Path) -> Iterator[None]:
         for line in process.stdout or ():
             if b"Ready to accept connections" in line:
                 break
-        yield
-        process.kill()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
