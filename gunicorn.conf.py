@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 environ = {name: value for name, value in os.environ.items() if value}
 with suppress(OSError, ValueError):  # the service says what is wrong with the file
     environ = dotenv_values(".env", interpolate=False) | environ
-# A full disk must not stop a worker, so use memory where there is such a folder.
+# Use memory if possible, because a full disk would stop the workers.
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 if not os.environ.get("PORT"):
@@ -30,15 +30,15 @@ _threads = environ.get("TASKS_THREADS") or ""
 threads = max(1, int(_threads)) if _threads.isdecimal() else 8  # Settings says what is wrong
 worker_tmp_dir = _MEMORY
 control_socket_disable = True
-# No header names another client address, scheme or path. Behind a proxy set TASKS_TRUSTED_PROXIES.
+# gunicorn trusts no forwarded header. Behind a proxy set TASKS_TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 forwarder_headers = ""
 proc_name = "tasks-api"
 
 
 # The workers count for /metrics in a folder of this master: https://prometheus.github.io/client_python/multiprocess/
-# A worker's files have the number of its place and not its pid. So the next worker at this place goes on counting in
-# them, and the folder does not grow with every worker that ends.
+# Their files are named by slot (0, 1, ...) and not by pid. A new worker uses the files of the one before it, so the
+# folder does not grow with every worker that ends.
 
 
 def when_ready(_server):
@@ -47,19 +47,19 @@ def when_ready(_server):
 
 
 def pre_fork(server, worker):
-    """Give the worker the lowest free place."""
+    """Give the worker the lowest free slot."""
     # systemd empties /dev/shm when a user logs out (RemoveIPC).
     Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(mode=0o700, exist_ok=True)
-    taken = {other.place for other in server.WORKERS.values()}
-    worker.place = next(place for place in count() if place not in taken)
+    taken = {other.slot for other in server.WORKERS.values()}
+    worker.slot = next(slot for slot in count() if slot not in taken)
     gc.freeze()  # otherwise a worker's first garbage collection would copy the memory that it shares with the master
 
 
 def post_fork(_server, worker):
-    """Count in the files of the worker's place."""
+    """Count in the files of the worker's slot."""
     from prometheus_client import values
 
-    values.ValueClass = values.MultiProcessValue(lambda: worker.place)
+    values.ValueClass = values.MultiProcessValue(lambda: worker.slot)
 
 
 def post_worker_init(_worker):
@@ -72,7 +72,7 @@ def child_exit(_server, worker):
     """Forget the gauges of a worker that ended."""
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(worker.place)
+    multiprocess.mark_process_dead(worker.slot)
 
 
 def on_exit(_server):

@@ -9,4 +9,4 @@ try:
     app = create_app()
 except ConfigError as error:
     print(f"tasks-api: {error.message}", file=sys.stderr)
-    raise SystemExit(4) from None  # tells gunicorn not to start another worker
+    raise SystemExit(4) from None  # gunicorn's APP_LOAD_ERROR: the master stops

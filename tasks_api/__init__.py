@@ -1,4 +1,4 @@
-"""Tasks API: JWT access tokens and rotating refresh tokens over SQL Server, done right."""
+"""Tasks API: JWT access tokens and rotating refresh tokens on SQL Server or SQLite."""
 
 import logging
 from contextlib import suppress
@@ -50,7 +50,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     keys = init_keys(app, settings)
     if keys.generated and not settings.database_file:
         names = ", ".join(keys.generated)
-        log.warning("generated keys in use: another machine would generate others, set %s", names)
+        log.warning(
+            "this machine generated its own keys; set %s to equal values on all machines", names
+        )
     init_database(app, settings)
     init_access_tokens(app, settings, keys)
     init_access_log(app)
@@ -78,11 +80,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 
 def _upgrade(settings: Settings) -> None:
-    with suppress(OSError):  # connecting fails too then, and says why
+    with suppress(OSError):  # then connecting fails too, with a better message
         settings.instance_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         migrations.upgrade(settings)
     except (SQLAlchemyError, migrations.MigrationError) as error:
-        # The service starts all the same: /health/ready is 503 until the database is well.
+        # Start anyway: /health/ready is 503 until the schema is current.
         reason = getattr(error, "orig", None) or error
         log.error("the database could not be brought up to date: %s", reason)

@@ -10,12 +10,12 @@ SECURITY_EVENTS = Counter(
     "tasks_security_events", "Security events by kind and reason", ["event", "reason"]
 )
 
-# The reasons for which a session ends because two parties held its tokens.
-THEFT = ("replay", "void_used")
+# Reasons of session_ended that mean theft: two parties held tokens of the session.
+THEFT_REASONS = ("replay", "void_used")
 
 # Create these counters at 0. Prometheus cannot see the first event if the series starts at 1.
 SECURITY_EVENTS.labels("access_token_forged", "")
-for _reason in THEFT:
+for _reason in THEFT_REASONS:
     SECURITY_EVENTS.labels("session_ended", _reason)
 
 # These happen every day and are logged as INFO. All others are warnings.
@@ -36,7 +36,7 @@ def security_event(event: str, **facts: object) -> None:
 
     Args:
         event: its kind; SECURITY.md lists them.
-        facts: added to the log line, which has the address and the request id anyway; None is left out.
+        facts: fields of the log line; None is left out. ``reason`` also becomes a label of the metric.
     """
     reason = facts.get("reason", "")
     SECURITY_EVENTS.labels(event, reason).inc()
@@ -45,5 +45,5 @@ def security_event(event: str, **facts: object) -> None:
         for name, fact in facts.items()
         if fact is not None
     }
-    is_ordinary = event in _ORDINARY and reason not in THEFT
+    is_ordinary = event in _ORDINARY and reason not in THEFT_REASONS
     log.log(logging.INFO if is_ordinary else logging.WARNING, event, extra=extra | {"event": event})

@@ -1,6 +1,6 @@
 """The time in UTC, in the two precisions that the database keeps.
 
-Everything here asks this module for the time, so a test that moves the clock moves the whole service.
+Code that stores or compares times of the database gets the time from this module.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ def now() -> datetime:
 
 
 def current_minute() -> datetime:
-    """Return the minute that has begun. A smalldatetime has passed if it is equal to or before this minute."""
+    """Return the time, rounded down to the minute. A smalldatetime has passed if it is not greater than this."""
     return now().replace(second=0, microsecond=0)
 
 
@@ -30,7 +30,7 @@ def to_milliseconds(moment: datetime) -> datetime:
 
 
 def to_smalldatetime(moment: datetime) -> datetime:
-    """Round to the minute as SQL Server does for smalldatetime: up from 29.999 seconds, else down.
+    """Round to the minute as SQL Server does for smalldatetime: 29.999 seconds or more round up, less round down.
 
     Source: https://learn.microsoft.com/sql/t-sql/data-types/smalldatetime-transact-sql
 

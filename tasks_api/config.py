@@ -1,7 +1,7 @@
-"""Every setting: its name, default and check, one line each. docs/settings.md says more about each one.
+"""Every setting: its name, default and check, one line each. docs/settings.md explains them.
 
-The environment variable of ``max_sessions`` is TASKS_MAX_SESSIONS. A ``.env`` file in the working directory can set it
-too; the environment wins over the file.
+The setting ``max_sessions``, for example, is the environment variable TASKS_MAX_SESSIONS. A ``.env`` file in the
+working directory can set it too; the environment wins.
 """
 
 import os
@@ -22,9 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
 
 ROOT = Path(__file__).resolve().parent.parent
-if not (
-    ROOT / "sql" / "sqlserver"
-).is_dir():  # not a checkout: a wheel puts the scripts here, see setup.cfg
+if not (ROOT / "sql" / "sqlserver").is_dir():  # installed as a wheel: setup.cfg puts sql/ there
     ROOT = Path(sys.prefix) / "share" / "tasks-api"
 PREFIX = "TASKS_"
 
@@ -32,7 +30,7 @@ PREFIX = "TASKS_"
 _NOT_SETTINGS = re.compile(
     PREFIX + r"(TEST_.*|PORT(_.*)?|SERVICE_.*|.*_SERVICE_(HOST|PORT.*)|.*_PORT(_.*)?)"
 )
-# An origin as browsers send it: lower case, no path, no default port. "*" stands alone.
+# An origin as browsers send it: lower case, no path, no default port.
 _ORIGIN = re.compile(
     r"(?!http://.*:80$|https://.*:443$)([a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]*[a-z0-9\]]|file://)"
 )
@@ -92,7 +90,7 @@ def _check_database_url(address: str) -> None:
         raise ValidationError("Must be an SQLAlchemy URL or an ODBC connection string.")
     for name in names:
         if odbc_name := _ODBC_NAMES.get(name.lower()):
-            raise ValidationError(f"{name} is ADO.NET's word. ODBC's is {odbc_name}.")
+            raise ValidationError(f"{name} is an ADO.NET keyword. The ODBC keyword is {odbc_name}.")
 
 
 class Settings:
@@ -112,7 +110,7 @@ class Settings:
         # An SQLAlchemy URL or an ODBC connection string; a relative SQLite file is in the instance folder.
         self.database_url = env.str("DATABASE_URL", "sqlite:///tasks.db", validate=_check_database_url)
         self.upgrade_on_start = env.bool("UPGRADE_ON_START", str(self.database_url).startswith("sqlite:"))
-        # Keys that are not set are generated into the instance folder.
+        # Without a key the service generates one in the instance folder.
         self.jwt_secret_key = env.str("JWT_SECRET_KEY", None, validate=_check_key)
         self.jwt_secret_key_previous = env.list("JWT_SECRET_KEY_PREVIOUS", [], str.strip, validate=_check_keys)
         self.jwt_private_key_file = env.str("JWT_PRIVATE_KEY_FILE", None)
@@ -164,14 +162,14 @@ class Settings:
 
 
 def _load_dotenv() -> None:
-    """Complete the environment from ``.env``. An empty value counts as not set."""
+    """Copy ``.env`` into the environment, whose own values win. Then remove settings that are empty."""
     try:
         as_written = dotenv_values(".env", interpolate=False)
         expanded = dotenv_values(".env")
-    except (OSError, ValueError):  # PowerShell writes UTF-16
+    except (OSError, ValueError):  # for example UTF-16, which PowerShell writes
         raise ConfigError(f"{Path('.env').absolute()} cannot be read as text in UTF-8.") from None
     for name, value in as_written.items():
-        # Flask's command line has loaded .env already, with ${NAME} expanded. Here values stand as they are written.
+        # The flask command has loaded .env already and has expanded ${NAME}. Put the literal value back.
         if value and os.environ.get(name, "") in ("", expanded[name]):
             os.environ[name] = value
     for name in [

@@ -1,4 +1,4 @@
-"""The habits of ASP.NET that clients of the .NET original rely on.
+"""Habits of ASP.NET on which clients of the .NET original rely.
 
 To do without them, delete this file with tests/test_dotnet.py and tests/examples/test_original_clients.py, the base
 class DotnetSchema in web/parsing.py and the call of ignore_case_of_paths() in create_app().

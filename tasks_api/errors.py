@@ -17,9 +17,9 @@ class Problem(NamedTuple):
     retry_after: int | None = None  # seconds
 
     def body(self, detail: str) -> dict[str, object]:
-        """Return the answer's members: those of RFC 9457, and errorCode and error as the .NET original has them."""
+        """Return the members of the JSON body: those of RFC 9457, and errorCode and error of the .NET original."""
         return {
-            "type": f"urn:tasks-api:problem:{self.code}",  # a name, not a link
+            "type": f"urn:tasks-api:problem:{self.code}",  # an identifier, not a link
             "title": self.title,
             "status": self.status,
             "detail": detail,
@@ -43,7 +43,7 @@ S04 = Problem(
     "S04",
     422,
     "Weak password",
-    "The password is too short, too common, or your own name or email.",
+    "The password is too short, too long or easy to guess.",
 )
 P01 = Problem("P01", 422, "Wrong password", "The current password is wrong.")
 T00 = Problem(
@@ -72,9 +72,9 @@ CROSS_ORIGIN = Problem(
     "Another origin",
     "A web page of another origin must not use this cookie.",
 )
-NOT_FOUND = Problem("not_found", 404, "Not found", "There is nothing at this address.")
+NOT_FOUND = Problem("not_found", 404, "Not found", "This URL does not exist.")
 METHOD_NOT_ALLOWED = Problem(
-    "method_not_allowed", 405, "Method not allowed", "This address has no such method."
+    "method_not_allowed", 405, "Method not allowed", "This URL does not allow this method."
 )
 TOO_LARGE = Problem("too_large", 413, "Body too large", "The request body is larger than 64 KiB.")
 UNSUPPORTED = Problem(
@@ -90,7 +90,7 @@ INTERNAL = Problem(
     "internal",
     500,
     "Internal error",
-    "Something went wrong in the service. Its log has the details under this request id.",
+    "Something went wrong in the service. Its log has the details: search for the X-Request-ID.",
 )
 UNAVAILABLE = Problem(
     "unavailable",

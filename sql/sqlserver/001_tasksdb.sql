@@ -1,4 +1,4 @@
--- TasksDb as the .NET original makes it. On a database that the original made, this script keeps the tables.
+-- TasksDb as the .NET original makes it. Existing tables are not changed.
 
 SET ANSI_NULLS ON;
 SET QUOTED_IDENTIFIER ON;

@@ -12,10 +12,10 @@ IF EXISTS (SELECT 1 FROM SchemaVersion WHERE Version = 2)
 
 BEGIN TRANSACTION;
 
--- These problems need a person. The script stops before it has changed anything.
+-- Stop here, without a change, if an operator must solve a problem first.
 DECLARE @reason nvarchar(400);
 
--- Compare i with I in the column's own collation. A Turkish collation ignores case, but i and I are two letters there.
+-- The collation of Email must treat i and I as equal. Turkish collations do not.
 SELECT
     @reason = N'The collation of User.Email, ' + collation_name
     + N', tells I from i. First give the column a collation that ignores case and is not Turkish.'

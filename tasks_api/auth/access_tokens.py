@@ -1,4 +1,4 @@
-"""Access tokens: issued and verified with flask-jwt-extended, let in only while their session lives."""
+"""Access tokens: issued and verified with flask-jwt-extended, accepted only while their session is active."""
 
 import logging
 import re
@@ -47,7 +47,7 @@ _LIVING_SESSION = (
     )
 )
 
-_RAISE_USED_COUNTER = (
+_SET_USED_COUNTER = (
     update(session_table)
     .with_hint("WITH (NOWAIT)", dialect_name="mssql")
     .where(
@@ -68,7 +68,7 @@ class Caller(NamedTuple):
 
 
 def init_access_tokens(app: Flask, settings: Settings, keys: Keys) -> None:
-    """Fix algorithms, issuer, audience and lifetime; choose keys by ``kid``."""
+    """Configure flask-jwt-extended: algorithms, issuer, audience, lifetime, and keys by ``kid``."""
     by_kid = {key.kid: key for key in keys.of_access_tokens}
     newest = keys.of_access_tokens[0]
     app.config.update(
@@ -88,7 +88,7 @@ def init_access_tokens(app: Flask, settings: Settings, keys: Keys) -> None:
 
     @manager.decode_key_loader
     def verification_key(header: dict[str, Any], claims: dict[str, Any]) -> Any:
-        # Check this before the verification, because flask-jwt-extended adds a type that is missing.
+        # Check this here, because flask-jwt-extended adds the claim type later if it is missing.
         if not claims.keys() >= _CLAIMS:
             raise PyJWTError("claims are missing")
         key = by_kid.get(header.get("kid", ""))
@@ -97,8 +97,8 @@ def init_access_tokens(app: Flask, settings: Settings, keys: Keys) -> None:
             raise PyJWTError("unknown kid, or not its algorithm")
         return key.verifying
 
-    # A client sends the same token for minutes. Verifying a signature takes as long as the two statements of a request,
-    # so remember the good ones. Expiry and session are checked for every request.
+    # Cache verified tokens: a client sends the same one for minutes, and verifying a signature takes as long as two SQL
+    # statements. Expiry and session are checked in every request.
     app.extensions["decode"] = lru_cache(MAX_REMEMBERED)(decode_token)
 
 
@@ -116,8 +116,8 @@ def caller() -> Caller:
 def authenticate() -> None:
     """Let the request in if it has a valid access token of a living session. Then ``caller()`` says whose.
 
-    flask-jwt-extended's ``jwt_required`` would verify each token again, and it knows no other spelling of "Bearer",
-    although schemes have no case (RFC 9110, section 11.1).
+    flask-jwt-extended's ``jwt_required`` would verify each token again, and it wants "Bearer" in this case, although
+    schemes have no case (RFC 9110, section 11.1).
 
     Raises:
         ApiError: A01 to A04.
@@ -141,7 +141,7 @@ def _verified(token: str) -> Caller:
             raise PyJWTError("not an access token")
         if not _USER_ID.fullmatch(subject):
             raise PyJWTError("not a user id")
-        if claims["exp"] <= now().timestamp():  # the clock skew is for nbf and iat alone
+        if claims["exp"] <= now().timestamp():  # the leeway is only for nbf and iat
             raise ExpiredSignatureError
         return Caller(int(subject), uuid.UUID(claims["sid"]), counter)
     except ExpiredSignatureError:
@@ -162,7 +162,7 @@ def _verified(token: str) -> Caller:
 
 
 def _check_session(token: Caller) -> None:
-    # This statement in every request is what makes a logout take effect at once.
+    # Read the session in every request, so that a logout takes effect at once.
     values = {
         "session_id": token.session_id,
         "user_id": token.user_id,
@@ -174,23 +174,23 @@ def _check_session(token: Caller) -> None:
     if token.counter is None:
         return
 
-    # The token is of an answer that was presumed lost, or of one that a restored database does not know.
+    # The token is of a void pair, or of a pair that a restored database does not know.
     if is_void(session, token.counter) or token.counter > session.counter:
         reason = "void_used" if is_void(session, token.counter) else "replay"
         end_session(token.user_id, token.session_id, reason)
         raise ApiError(A04)
 
-    # The token is so old that the row no longer knows whether its answer was void. A good client refreshes on A02.
+    # The row does not know any more whether this old pair was void. Answer A02, on which a client refreshes.
     if token.counter < session.first_void - 1:
         raise ApiError(A02)
 
-    # The first token of the current answer proves that the client has that answer.
+    # The first use of the current pair: record that the client has received it.
     if session.used_counter < token.counter == session.counter:
         try:
             values = {"of_session": token.session_id, "used": token.counter}
-            is_raised = execute_without_waiting(_RAISE_USED_COUNTER, values)
-        except SQLAlchemyError as error:  # locked or read-only: the next request tries again
-            log.warning("the use of an answer could not be written: %s", error)
+            is_written = execute_without_waiting(_SET_USED_COUNTER, values)
+        except SQLAlchemyError as error:  # the row is locked, or the database is read-only
+            log.warning("UsedCounter could not be written, the next request tries again: %s", error)
             return
-        if not is_raised:  # the session was refreshed or used meanwhile
+        if not is_written:  # the session was refreshed or used meanwhile
             _check_session(token)

@@ -18,7 +18,7 @@ session_commands = Commands("sessions", help="List and end sessions; purge expir
 
 
 def _print_row(*values: object) -> None:
-    # Names can contain anything, so replace what would move a terminal's cursor.
+    # Replace control characters: names are untrusted, and the terminal obeys them.
     cells = ("".join(c if c.isprintable() else "?" for c in str(value)) for value in values)
     click.echo("\t".join(cells))
 

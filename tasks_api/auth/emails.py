@@ -1,4 +1,4 @@
-"""Email addresses: which are accepted, and which are the same."""
+"""Validation and comparison of email addresses."""
 
 from marshmallow import ValidationError, validate
 
@@ -6,19 +6,19 @@ _check_form = validate.Email()
 
 
 def malformation(email: str) -> str | None:
-    """Say why ``email`` is not accepted for an account, or return None."""
-    if not email.isascii():  # only ASCII has the same upper and lower case in all databases
+    """Return why ``email`` is not accepted for an account, or None."""
+    if not email.isascii():  # databases compare the case of other letters differently
         return "must be an email address in ASCII (write the domain in its xn-- form)"
     try:
         _check_form(email)
     except ValidationError:
         return "must be an email address"
-    # The form allows control characters in quotes.
+    # validate.Email accepts control characters in quotes.
     return None if email.isprintable() else "must be an email address"
 
 
 def are_same(one: str, other: str) -> bool:
-    """Tell whether two addresses differ only in the case of ASCII letters and in blanks around them."""
+    """Return True if two addresses differ only in the case of ASCII letters and in whitespace around them."""
     return _folded(one) == _folded(other)
 
 

@@ -1,4 +1,4 @@
-"""The keys: of access tokens, of refresh tokens, and those that the service makes on its first start."""
+"""The keys of access tokens and of refresh tokens. Missing ones are generated on the first start."""
 
 import hmac
 import json
@@ -20,7 +20,7 @@ MIN_RSA_BITS = 2048
 
 
 class TokenKey(NamedTuple):
-    """A key of access tokens. ``kid`` names it and says nothing about it."""
+    """A key of access tokens. ``kid`` identifies it and reveals nothing about it."""
 
     kid: str
     algorithm: str
@@ -30,7 +30,7 @@ class TokenKey(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """The keys of one application. Of both kinds the first one makes tokens, and all verify."""
+    """The keys of one application. In both tuples the first key makes tokens, and all keys verify."""
 
     of_access_tokens: tuple[TokenKey, ...]
     of_refresh_tokens: tuple[bytes, ...]
@@ -103,7 +103,7 @@ def _read_key_file(name: str) -> TokenKey:
     try:
         public = private.public_key() if private else serialization.load_pem_public_key(text)
     except ValueError:
-        raise ValueError("The file is not a PEM file with a key and without a password.") from None
+        raise ValueError("The file must be PEM and hold one key without a password.") from None
     if isinstance(public, rsa.RSAPublicKey) and public.key_size >= MIN_RSA_BITS:
         algorithm = "RS256"
     elif isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1):
@@ -123,14 +123,14 @@ def _read_key_file(name: str) -> TokenKey:
 
 
 def _generated_key(path: Path) -> bytes:
-    """Return the key in the file, which the first process creates with mode 0600."""
+    """Return the key in the file. Create the file with mode 0600 if it is missing."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             with os.fdopen(handle, "w") as file:
                 file.write(secrets.token_urlsafe(48))
-        for _ in range(100):  # another process may just be writing
+        for _ in range(100):  # another process may be writing the file
             key = path.read_bytes().strip()
             if key:
                 break

@@ -1,4 +1,4 @@
-"""How often something may be tried. ``limits`` counts in this process's memory, or in Redis for all processes.
+"""Rate limits. The library ``limits`` counts in this process's memory, or in Redis for all processes.
 
 While Redis does not answer, each process counts alone.
 """
@@ -28,7 +28,7 @@ parse_rate = lru_cache(limits.parse)
 
 
 def init_limits(app: Flask, settings: Settings) -> None:
-    """Count where the settings say.
+    """Set up the storage of the counters.
 
     Raises:
         ConfigError: the storage cannot be used.
@@ -57,7 +57,7 @@ def _redis_options(uri: str) -> Any:
 
 
 def client() -> str:
-    """Return whom this request's address stands for."""
+    """Return the client of this request: its IPv4 address or the /64 of its IPv6 address."""
     return client_of(request.remote_addr) or "unknown"
 
 

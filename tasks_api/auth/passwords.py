@@ -1,7 +1,7 @@
 """Password hashes: PBKDF2-HMAC-SHA256 with a random salt for each user.
 
-There are two formats. The .NET original writes the base64 of the key alone and always means 100,000 iterations. Hashes
-with another count begin with it: ``pbkdf2-sha256$600000$<base64>``.
+There are two formats. The .NET original writes the base64 of the key, and always uses 100,000 iterations. With another
+number of iterations the format is ``pbkdf2-sha256$600000$<base64>``.
 """
 
 import hmac
@@ -21,12 +21,12 @@ MAX_LENGTH = 256
 MIN_SCORE = 2  # zxcvbn's, of 0 to 4: more than 10**6 guesses
 ZXCVBN_LENGTH = 24  # zxcvbn's time grows fast with the length: up to 0.4 s for this one, 3 s for 72
 _zxcvbn_lock = Lock()  # it keeps the personal words in a global variable
-DEMO_PASSWORD = "Tasks-demo-2026"  # of the seed data; README tells it everybody
+DEMO_PASSWORD = "Tasks-demo-2026"  # of the seed data, in README
 _COUNTED = re.compile(r"pbkdf2-sha256\$([1-9][0-9]{0,8})\$")
 
 
 def weakness(password: str, *personal: str) -> str | None:
-    """Say why ``password`` is not accepted, or return None. Length and guessability decide, not kinds of characters.
+    """Return why ``password`` is not accepted, or None. Checks length and guessability, not kinds of characters.
 
     Source: NIST SP 800-63B, section 3.1.1.2.
 
@@ -39,7 +39,7 @@ def weakness(password: str, *personal: str) -> str | None:
     length = len(password.encode("utf-16-le")) // 2  # as nvarchar and .NET count
     if not MIN_LENGTH <= length <= MAX_LENGTH:
         return f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters."
-    # NFKC: wide letters look like common ones.
+    # NFKC turns full-width letters into ASCII letters.
     plain = normalize("NFKC", password)[:ZXCVBN_LENGTH]
     with _zxcvbn_lock:
         found = zxcvbn(plain, [each[:ZXCVBN_LENGTH] for each in (*personal, DEMO_PASSWORD)])
@@ -62,12 +62,12 @@ class PasswordHash:
         return int(found[1]) if found else ORIGINAL_ITERATIONS
 
 
-# Verified in place of an account that does not exist. No password matches it.
+# Verified if there is no such account, so that the check takes the same time. No password matches it.
 UNKNOWN_USER = PasswordHash("pbkdf2-sha256$1$", "")
 
 
 class Hasher:
-    """Makes and verifies hashes. The time that it takes does not tell which emails exist.
+    """Makes and verifies hashes. Verification takes the same time for every user and for unknown emails.
 
     Every verification takes the same number of iterations: the largest number that this process has seen in a hash, and
     at least ``iterations``.
@@ -90,7 +90,7 @@ class Hasher:
         )
 
     def verify(self, password: str, expected: PasswordHash) -> bool:
-        """Tell whether ``password`` made ``expected``. ``UNKNOWN_USER`` takes as long as any other."""
+        """Return True if ``password`` made ``expected``. ``UNKNOWN_USER`` takes as long as any other."""
         count = expected.iterations
         self._most_iterations = max(self._most_iterations, count)
         try:

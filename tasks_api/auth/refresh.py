@@ -1,7 +1,8 @@
-"""The refresh: what a refresh token is worth, in six cases. docs/tokens.md explains the rule.
+"""The refresh, in six cases. docs/tokens.md explains the rule.
 
-An answer is a pair of tokens: what a login or a refresh returned. Its number is the row's Counter. The parent is the
-refresh token that the current answer was given for.
+Every login and every refresh returns a pair of tokens. Its number is the row's Counter; the newest pair is current.
+The parent is the refresh token that was exchanged for the current pair. A pair is void if it was presumed lost and
+replaced.
 """
 
 import uuid
@@ -52,7 +53,7 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
     Raises:
         ApiError: INVALID_GRANT.
     """
-    # 1. Not a token of ours. Nothing changes, so that only somebody who held a token can end its session.
+    # 1. Not a token of ours. Nothing changes: a forged token must not end a session.
     try:
         token = decode(text)
     except ValueError:
@@ -71,7 +72,7 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
         _refuse("session_over", **facts)
 
     # 3. The current token: nearly every refresh. Of simultaneous requests one wins the compare-and-swap. The others
-    # start again, and find their token in case 4.
+    # read the row again and reach case 4.
     if token.counter == row.counter:
         if not has_hash(token, row.token_salt, row.token_hash):
             _refuse("other_hash", **facts)
@@ -83,10 +84,10 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
     client = client_of(device.ip_address)
     is_same_client = client != "" and client == client_of(row.ip_address)
 
-    # 4. A second tab that refreshed at the same time, or a request that the network delivered late. The parent gets the
-    # same successor again. An older token gets nothing, and nothing ends.
+    # 4. A second tab that refreshed at the same time, or a request that the network delivered late. Return the current
+    # pair again for the parent. Refuse an older token, but keep the session.
     if window and age <= window and is_same_client and token.counter < row.counter:
-        if token.counter != _parent(row):
+        if token.counter != _parent_counter(row):
             _refuse("late", **facts)
         current = keyring().find(row.session_id, row.counter, row.token_salt, row.token_hash)
         if current is None:
@@ -94,16 +95,16 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
         security_event("refresh_retried", reason="tab", age=round(age), **facts)
         return _opened(row, current, row.expiry_date)
 
-    # 5. A lost answer: a train entered a tunnel, a lid was closed, an app was killed before it stored the answer. The
-    # parent gets a new successor, and the lost answer is void. If a thief has it, his first use ends the session.
-    if window and token.counter == _parent(row) and row.used_counter < row.counter:
+    # 5. A lost answer: a train entered a tunnel, a lid was closed, an app was killed before it stored the tokens. Make
+    # another pair for the parent; the lost one becomes void. If a thief has it, his first use ends the session.
+    if window and token.counter == _parent_counter(row) and row.used_counter < row.counter:
         opened = _rotate(row, device, is_lost=True)
         if opened:
             security_event("refresh_retried", reason="lost_answer", age=round(age), **facts)
         return opened or refresh(text, user_id, device)
 
-    # 6. Two parties hold copies of one session, and one of them stole it. Or the database was restored from a backup,
-    # and the token is newer than the row. The session ends for both.
+    # 6. Theft: two parties hold tokens of this session. (Or the database was restored from a backup, and the token is
+    # newer than the row.) End the session for both.
     reason = "void_used" if is_void(row, token.counter) else "replay"
     if not end_session(row.user_id, row.session_id, reason, row.counter):
         return refresh(text, user_id, device)  # the row changed meanwhile
@@ -112,7 +113,7 @@ def refresh(text: str, user_id: int, device: Device) -> OpenSession:
 
 
 def log_out(text: str) -> uuid.UUID | None:
-    """End the session of a refresh token, of the current one or an older one. Other texts change nothing (RFC 7009).
+    """End the session of a genuine refresh token, also of an older one. Ignore other texts (RFC 7009).
 
     Returns:
         The id of the session that ended.
@@ -139,26 +140,26 @@ def _session_of(token: Token) -> AnyRow | None:
     return row if row is not None and keyring().made(token, row.token_salt) else None
 
 
-def _parent(row: AnyRow) -> int:
-    """Return the counter of the token that the current answer was given for: the one before the void answers."""
+def _parent_counter(row: AnyRow) -> int:
+    """Return the parent's counter: the one before the current pair, and before the void pairs that it replaces."""
     follows_void_answers = 0 < row.last_void == row.counter - 1
     return int(row.first_void if follows_void_answers else row.counter) - 1
 
 
 def _rotate(row: AnyRow, device: Device, *, is_lost: bool = False) -> OpenSession | None:
-    """Compare and swap: make the next answer if the row is still as it was read.
+    """Make the next pair if the row is still as it was read (compare-and-swap).
 
     Args:
         row: the session.
         device: where the request came from.
-        is_lost: whether the current answer was lost. Then it becomes void, if it is still unused.
+        is_lost: make the current pair void, if it is still unused.
     """
     moment = now()
     successor = keyring().make(row.session_id, row.counter + 1, row.token_salt)
     expires_at = expiry(started_at(row), moment)
     first_void, last_void = row.first_void, row.last_void
     if is_lost:
-        first_void, last_void = _parent(row) + 1, row.counter
+        first_void, last_void = _parent_counter(row) + 1, row.counter
     changes = {
         "of_session": row.session_id,
         "read_counter": row.counter,

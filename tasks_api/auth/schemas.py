@@ -28,7 +28,7 @@ def _check_email(email: str) -> None:
 
 
 class Password(Text):
-    """A password: blanks count, and nothing is cut off."""
+    """A password. It is neither stripped nor cut."""
 
     def __init__(self, *, required: bool = True) -> None:
         super().__init__(MAX_LENGTH, blank=True, required=required, metadata=PASSWORD_EXAMPLE)
@@ -82,7 +82,7 @@ class LoginRequest(RequestSchema):
 
 
 class RefreshRequest(RequestSchema):
-    """A refresh token, if the cookie does not hold it, and whose it should be."""
+    """The refresh token, unless it is in the cookie, and the user to whom it should belong."""
 
     problem = R01
     body_optional = True
@@ -96,7 +96,7 @@ class RefreshRequest(RequestSchema):
 
 
 class LogoutRequest(RequestSchema):
-    """A logout can name the session by its refresh token instead of an access token."""
+    """The refresh token of the session that ends, unless an access token or the cookie names it."""
 
     problem = R01
     body_optional = True
@@ -115,14 +115,16 @@ class PasswordRequest(RequestSchema):
 
 
 class InfoChanges(RequestSchema):
-    """Details to change; the others stay. A new email needs the current password."""
+    """The details that change. A new email needs the current password."""
 
     problem = S01
     null_is_absent = False
 
     first_name = Text(NAME_LENGTH, strip=True, metadata=FIRST_NAME_EXAMPLE)
     last_name = Text(NAME_LENGTH, strip=True, metadata=LAST_NAME_EXAMPLE)
-    email = Text(EMAIL_LENGTH, strip=True, metadata=EMAIL_EXAMPLE)  # users keep emails of any form
+    email = Text(
+        EMAIL_LENGTH, strip=True, metadata=EMAIL_EXAMPLE
+    )  # login.py: users of the .NET original have emails of any form
     current_password = Password(required=False)
 
 
@@ -157,7 +159,7 @@ class TokenResponse(ResponseSchema):
     access_token = fields.String(metadata={"description": "a JWT; send it as Bearer"})
     refresh_token = fields.String(
         allow_none=True,
-        metadata={"description": "store it before you use it; null: it is in the cookie"},
+        metadata={"description": "save it before you use it; null if it is in the cookie"},
     )
     user_id = fields.Integer(metadata={"example": 1})
     first_name = fields.String(metadata=FIRST_NAME_EXAMPLE)

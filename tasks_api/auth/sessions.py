@@ -18,7 +18,7 @@ from .refresh_tokens import Keyring, new_salt, token_hash
 
 
 class Device(NamedTuple):
-    """Where a request came from. An empty text is unknown."""
+    """The user agent and the IP address of a request. An empty text is unknown."""
 
     user_agent: str
     ip_address: str
@@ -41,9 +41,9 @@ def keyring() -> Keyring:
 
 
 def client_of(address: str | None) -> str:
-    """Return the client behind an address: the address, or the /64 of IPv6, which belongs to one subscriber.
+    """Return the IPv4 address, or the /64 of an IPv6 address, which belongs to one subscriber.
 
-    An address that is not known gives an empty text.
+    Without a valid address it is an empty text.
     """
     try:
         known = ip_address(address or "")
@@ -53,7 +53,7 @@ def client_of(address: str | None) -> str:
 
 
 def is_void(session: AnyRow, counter: int) -> bool:
-    """Tell whether the answer with this counter was presumed lost. Answer 0 is the login's and never void."""
+    """Return True if the pair of tokens with this counter is void: presumed lost and replaced. Pair 0 never is."""
     return bool(0 < session.first_void <= counter <= session.last_void)
 
 
@@ -104,13 +104,13 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
 
 
 def expiry(started: datetime, used: datetime) -> datetime:
-    """Return when a session ends that was last used at ``used``: the earlier of its sliding and its absolute end."""
+    """Return when a session ends: refresh_token_days after ``used`` or session_max_days after ``started``."""
     sliding = used + timedelta(days=current_settings.refresh_token_days)
     return min(sliding, started + timedelta(days=current_settings.session_max_days))
 
 
 def started_at(row: AnyRow) -> datetime:
-    """Return when the session was opened, here or by the .NET original."""
+    """Return when the session was opened. Rows of the .NET original have only TS."""
     return cast(datetime, row.started_at or row.ts)
 
 
@@ -120,7 +120,7 @@ def last_used_at(row: AnyRow) -> datetime:
 
 
 def is_signed_in_at(email: str, client: str) -> bool:
-    """Tell whether the user with this email has a living session at this client (see ``client_of``)."""
+    """Return True if the user with this email has a living session at this client (see ``client_of``)."""
     query = (
         select(SESSION.ip_address)
         .join(user_table, USER.id == SESSION.user_id)
@@ -153,7 +153,7 @@ def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[s
 def end_session(
     user_id: int, session_id: uuid.UUID, reason: str, counter: int | None = None
 ) -> bool:
-    """End one session of the user, if its Counter is still ``counter``. Return whether it ended."""
+    """End one session of the user; with ``counter`` only if this is still its Counter. Return whether it ended."""
     conditions = [SESSION.session_id == session_id, SESSION.user_id == user_id]
     if counter is not None:
         conditions.append(SESSION.counter == counter)
@@ -179,9 +179,11 @@ def purge(limit: int) -> int:
     """Delete expired sessions of all users and return how many.
 
     Args:
-        limit: the most to delete in one statement, so that others do not wait long for its locks.
+        limit: how many to delete at most, so that other requests do not wait long for the locks.
     """
-    moment = now() - timedelta(minutes=1)  # clocks differ, and a refresh may be under way
+    moment = now() - timedelta(
+        minutes=1
+    )  # a margin for clocks that differ and for running refreshes
     expired = select(SESSION.id).where(SESSION.expiry_date <= moment).limit(limit)
     return _delete(SESSION.id.in_(expired))
 

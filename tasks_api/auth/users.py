@@ -49,7 +49,7 @@ def sign_up(password: str, confirm_password: str, details: dict[str, Any]) -> Ma
 
 
 def find_user(email: str) -> AnyRow | None:
-    """Return the user with this email in upper or lower case."""
+    """Return the user with this email, ignoring case."""
     return fetch_one(select(user_table).where(USER.email == email))
 
 
@@ -71,7 +71,7 @@ def hasher() -> Hasher:
 
 
 def verified_hash(user: AnyRow | None, password: str) -> PasswordHash | None:
-    """Return the user's hash if ``password`` made it and the user is active. It takes as long for no user."""
+    """Return the user's hash if ``password`` is right and the user is active. This takes as long without a user."""
     stored = PasswordHash(user.password, user.password_salt) if user else UNKNOWN_USER
     is_right = hasher().verify(password, stored)
     return stored if is_right and user and user.active else None
@@ -91,7 +91,7 @@ def require_password(user: AnyRow, password: str, event: str) -> PasswordHash:
 
 
 def is_unchanged(user_id: int, verified: PasswordHash) -> ColumnElement[bool]:
-    """Return the condition that the user is active and still has the hash that was verified."""
+    """Return a WHERE condition: the user is active, and the hash is still the verified one."""
     return and_(USER.id == user_id, USER.active, USER.password == verified.password)
 
 
@@ -114,7 +114,7 @@ def change_info(user_id: int, changes: Mapping[str, str], current_password: str 
     Args:
         user_id: of the user.
         changes: new values by column.
-        current_password: required when the email changes; a change of upper or lower case is not a change.
+        current_password: required for a new email; a change of case alone does not need it.
 
     Returns:
         The user's row.
@@ -131,7 +131,7 @@ def change_info(user_id: int, changes: Mapping[str, str], current_password: str 
     if has_new_email:
         verified = _verified_for_new_email(user, changes["email"], current_password)
         unchanged = is_unchanged(user_id, verified)
-    elif "email" in changes:  # do not undo another request's new email, which had the password
+    elif "email" in changes:  # another request may have set a new email; do not overwrite it
         unchanged = and_(unchanged, USER.email == user.email)
     change = update(user_table).where(unchanged).values(changes).returning(*USER)
     try:
@@ -169,7 +169,7 @@ def delete_account(user_id: int, current_password: str) -> set[uuid.UUID]:
 
 
 def delete_as_operator(user_id: int) -> None:
-    """Delete the user without the password.
+    """Delete the user; no password is needed.
 
     Raises:
         ApiError: A04, the user was deleted meanwhile.
@@ -180,9 +180,9 @@ def delete_as_operator(user_id: int) -> None:
 
 @transaction
 def _delete(user_id: int, condition: ColumnElement[bool]) -> set[uuid.UUID]:
-    # On SQL Server, HOLDLOCK locks the range of the user's rows: a request that adds a row comes before this statement,
-    # or waits and then finds no user. Without it the request could hold its new row and wait for the user's row, while
-    # this transaction holds the user's row and waits for the new one.
+    # HOLDLOCK (SQL Server) blocks inserts of rows of this user until the commit. Without it there could be a deadlock:
+    # an insert holds its new row and waits for the user's row; this transaction holds the user's row and waits for the
+    # new one.
     for table, owner in tables_of_user():
         if table is not session_table:
             rows = delete(table).where(owner == user_id)

@@ -21,7 +21,7 @@ Callback = Callable[..., None]
 
 DEMO_EMAIL = "anna@example.com"  # as in sql/*/seed.sql
 DEMO_PASSWORD = "Tasks-demo-2026"
-WAIT_SECONDS = 40  # how long a command waits for a server that will be back soon
+WAIT_SECONDS = 40  # how long a command retries after transient errors
 
 _ABOUT_SERVER = """
 SELECT
@@ -34,7 +34,7 @@ SELECT
 
 
 class Commands(AppGroup):
-    """Commands that wait for a server that will be back soon, and that say in one line why they fail."""
+    """Commands that retry after transient errors, and that report a failure in one line."""
 
     def command(self, *args: Any, **kwargs: Any) -> Any:
         """Register a command, as in ``AppGroup``."""
@@ -95,7 +95,7 @@ def check() -> None:
 
 @database_commands.command("create")
 def create() -> None:
-    """Create the database on SQL Server, with read-committed snapshot on. SQLite's creates itself."""
+    """Create the database on SQL Server, with read-committed snapshot on. SQLite needs nothing."""
     if current_settings.database_file:
         click.echo("The embedded database creates itself.")
         return

@@ -147,13 +147,13 @@ def _release_connection(_error: BaseException | None = None) -> None:
 def transaction(function: Callable[P, T]) -> Callable[P, T]:
     """Run ``function`` in one write transaction: commit when it returns, roll back when it raises.
 
-    The victim of a deadlock is run again, so ``function`` must change nothing but the database.
+    ``function`` runs again after a deadlock or a lost connection, so it must change nothing but the database.
     """
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         def run_once() -> T:
-            # Statements of ours, because leaving the drivers' autocommit mode costs two round trips on SQL Server.
+            # Send BEGIN ourselves: switching pyodbc's autocommit off and on would cost two round trips.
             _connection().exec_driver_sql(_backend().BEGIN)
             try:
                 return function(*args, **kwargs)
@@ -167,7 +167,7 @@ def transaction(function: Callable[P, T]) -> Callable[P, T]:
         try:
             result = retried(run_once, changes_nothing=True)
             try:
-                # Without a retry: if the server does not answer, it may have committed.
+                # Do not retry COMMIT: it may have succeeded.
                 _connection().exec_driver_sql("COMMIT")
             except SQLAlchemyError:
                 _roll_back()
@@ -193,9 +193,9 @@ def retried(action: Callable[[], T], *, changes_nothing: bool) -> T:
     """Run ``action``, and again if it was the victim of a deadlock or lost its connection.
 
     Args:
-        action: what to do, on the request's connection.
-        changes_nothing: whether ``action`` has committed nothing when it loses its connection. If not, a lost
-            connection is an error, because nobody knows whether the server has committed.
+        action: what to do.
+        changes_nothing: True if ``action`` commits nothing: a SELECT, or a transaction before its COMMIT. Only then it
+            can safely be repeated after a lost connection.
     """
     deadline = time.monotonic() + RETRY_SECONDS
     for pause in (*RETRY_PAUSES, None):

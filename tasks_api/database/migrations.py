@@ -1,7 +1,6 @@
 """The script runner: applies the numbered scripts of sql/sqlite or sql/sqlserver, each once, in its own transaction.
 
-A lock lets one process at a time apply scripts, so several may start together. A script records itself in
-SchemaVersion, so it leaves the same database when it is run by hand.
+A lock makes simultaneous upgrades safe. Each script records itself in SchemaVersion, so it can also be run by hand.
 """
 
 import re
@@ -127,7 +126,7 @@ def _version(script: Path) -> int:
 
 
 def _patient_engine(settings: Settings) -> Engine:
-    """Make an engine whose statements may take as long as an upgrade takes. Closing a connection rolls back."""
+    """Make an engine without query timeout. Without a pool, closing a connection rolls back."""
     if not settings.database_file:
         return _sqlserver_engine(sqlserver.connection_string(settings.database_url))
     url, options = sqlite.engine_arguments(settings.database_file)
@@ -145,7 +144,7 @@ def _sqlserver_engine(connection_string: str) -> Engine:
 
 
 def _begin_alone(connection: Connection) -> None:
-    """Begin a transaction that no other upgrade overlaps."""
+    """Begin a transaction and take the lock of upgrades."""
     is_sqlite = connection.dialect.name == "sqlite"
     _execute(connection, sqlite.BEGIN if is_sqlite else _LOCK_SQLSERVER)
 

@@ -1,4 +1,4 @@
-"""The embedded database: a private file, durable commits, one writer at a time."""
+"""SQLite, the embedded database: a file with mode 0600, WAL, one writer at a time."""
 
 import os
 import sqlite3
@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 BUSY_SECONDS = 5  # how long a statement waits for another writer
-# Take the write lock at once. A transaction that begins with a read could not wait for the lock later.
+# Take the write lock at once: a transaction that has read fails with BUSY when it begins to write.
 BEGIN = "BEGIN IMMEDIATE"
 ROLLBACK = "ROLLBACK"
 
@@ -48,8 +48,9 @@ def listen(engine: Engine) -> None:
 
 
 def _create_file(_dialect: Any, _record: Any, arguments: list[str], _keywords: Any) -> None:
-    # SQLite gives its -wal and -shm files the mode of the database file. Do not open a file that exists: closing it
-    # would drop all locks that this process has on it (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    # SQLite gives its -wal and -shm files the mode of the database file.
+    # Do not open a file that exists: closing it would drop all locks that this process has on it
+    # (https://www.sqlite.org/howtocorrupt.html, section 2.2).
     file = Path(arguments[0])
     try:
         with suppress(FileExistsError):
@@ -74,7 +75,7 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _drop_connection_to_damaged_file(context: Any) -> None:
-    # Otherwise the connection would remember the damaged pages after the file was restored.
+    # The connection has damaged pages in its cache, and would keep them after the file was restored.
     if _code(context.original_exception) in _DAMAGED:
         context.is_disconnect = True
 

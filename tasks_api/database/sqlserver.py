@@ -1,6 +1,6 @@
 """SQL Server: Microsoft's ODBC driver, the connection string, connections, error numbers.
 
-Functions import pyodbc where they need it: it needs unixODBC, which a machine with SQLite alone may not have.
+Functions import pyodbc late, because a machine that uses SQLite alone may not have unixODBC.
 """
 
 import platform
@@ -47,7 +47,7 @@ registry.register("mssql.tasks_api", f"{__package__}.statements", "Dialect")
 
 def engine_arguments(address: str) -> tuple[URL, dict[str, Any]]:
     """Return the URL and the options of SQLAlchemy's engine."""
-    # The URL says nothing about the server, because SQLAlchemy shows it in messages.
+    # Keep the server out of the URL, because SQLAlchemy prints URLs in messages.
     return (
         URL.create("mssql+tasks_api"),
         {
@@ -61,7 +61,7 @@ def engine_arguments(address: str) -> tuple[URL, dict[str, Any]]:
 def listen(engine: Engine) -> None:
     """Declare each text parameter with the length of its column."""
 
-    # pyodbc would declare each text with its own length, and the server would make a plan for each length.
+    # pyodbc would declare each text with its own length, and the server would make one plan per length.
     @event.listens_for(engine, "do_setinputsizes")
     def set_lengths(sizes: dict[Any, Any], *_args: Any) -> None:
         for bind, kind in sizes.items():
@@ -132,7 +132,7 @@ def connect(connection_string: str, query_seconds: int = QUERY_SECONDS) -> Any:
     seconds = timeouts[0] if timeouts else LOGIN_SECONDS
     connection = pyodbc.connect(connection_string, timeout=seconds, autocommit=True)
     connection.timeout = query_seconds
-    # With XACT_ABORT a statement that fails ends its transaction. Without NOCOUNT the server counts changed rows.
+    # XACT_ABORT: a statement that fails ends its transaction. NOCOUNT OFF: the server reports how many rows changed.
     options = f"SET LOCK_TIMEOUT {LOCK_SECONDS * 1000}; SET XACT_ABORT ON; SET NOCOUNT OFF"
     connection.execute(options).close()
     return connection
@@ -153,7 +153,7 @@ def find_driver() -> str:
 
 
 def _packaged_driver() -> str | None:
-    # The package says that it is not for direct use, but no other package carries the driver. A test opens this file.
+    # The package is meant for another one, but no other package carries the driver. A test looks for the file.
     try:
         from mssql_python_odbc import get_libs_dir
     except ImportError:
@@ -175,10 +175,10 @@ def _linux_family() -> str:
 
 
 class Connector:
-    """Opens connections for the pool. While the server is away, one thread at a time tries; the others fail at once.
+    """A circuit breaker: after a failure one thread at a time tries to connect, and the others fail at once.
 
-    Microsoft's driver tries for LOGIN_SECONDS even when it is refused. Without this class each thread of each worker
-    would wait so long for each request.
+    Microsoft's driver tries for LOGIN_SECONDS even if the server refuses. Without this class every thread of every
+    worker would wait so long in each request.
     """
 
     def __init__(self, connection_string: str) -> None:
@@ -223,7 +223,7 @@ def message(error: BaseException | None) -> str:
 
 
 def is_deadlock_victim(error: DBAPIError) -> bool:
-    """Tell whether the server has rolled back the transaction so that another one could go on."""
+    """Return True if the server has chosen this transaction as the victim of a deadlock."""
     return DEADLOCK_VICTIM in error_numbers(error.orig)
 
 

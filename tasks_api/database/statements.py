@@ -17,7 +17,7 @@ MAX_KEPT = 50  # statements that a connection keeps; the server has a plan in me
 
 
 class KeptCursor:
-    """A pyodbc cursor, chosen by the statement that it executes. Closing puts it back for the same statement.
+    """A pyodbc cursor that is reused for the same SQL text. Closing puts it back into the connection's cache.
 
     Args:
         connection: from SQLAlchemy's pool.
@@ -45,7 +45,7 @@ class KeptCursor:
         Raises:
             pyodbc.Error: as pyodbc's cursor does.
         """
-        # Pass the very string that was prepared: pyodbc compares by identity, and a test counts the round trips.
+        # Pass the same string object: pyodbc prepares again for an equal one. A test counts the round trips.
         self._sql, self._cursor = self._kept.pop(sql, (sql, None))
         if self._cursor is None:
             self._cursor = self._connection.cursor()
@@ -55,7 +55,7 @@ class KeptCursor:
         self._can_be_kept = True
 
     def close(self) -> None:
-        """Read the remaining results and keep the cursor. The one that was not used for longest makes room."""
+        """Read the remaining results and keep the cursor. Evict the least recently used one."""
         cursor, self._cursor = self._cursor, None
         if cursor is None:
             return
@@ -78,9 +78,7 @@ class _ExecutionContext(MSExecutionContext):
         connection = self.root_connection.connection
         try:
             return KeptCursor(connection, connection.info)
-        except (
-            NotImplementedError
-        ):  # the dialect's own first questions, before the pool has the connection
+        except NotImplementedError:  # dialect.initialize() has a connection without info
             return super().create_cursor()
 
 
@@ -91,6 +89,6 @@ class Dialect(MSDialect_pyodbc):
     execution_ctx_cls = _ExecutionContext
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Tell whether the connection is broken. A lock timeout has a broken connection's SQLSTATE, and is none."""
+        """Return True if the connection is broken. A lock timeout has the same SQLSTATE, but is none."""
         is_broken: bool = super().is_disconnect(e, connection, cursor)  # type: ignore[no-untyped-call]
         return is_broken and LOCK_TIMEOUT not in error_numbers(e)

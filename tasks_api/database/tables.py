@@ -1,4 +1,4 @@
-"""The tables of TasksDb. The scripts in sql/ say the same, and a test compares the two.
+"""The tables of TasksDb. They must match the scripts in sql/; a test compares them.
 
 There are no mapped classes: nothing here turns a row into an object, and without the ORM's work a statement takes half
 the time.
@@ -43,7 +43,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value and self.round(value).astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Say that the value is UTC."""
+        """Add the time zone UTC."""
         return value and value.replace(tzinfo=UTC)
 
 
@@ -126,7 +126,7 @@ USER, TASK, SESSION = user_table.c, task_table.c, session_table.c
 
 
 def tables_of_user() -> list[tuple[Table, Column[Any]]]:
-    """Return each table whose rows belong to a user, with the column that says to which one, referring tables first."""
+    """Return each table whose rows belong to a user, with its foreign key column; child tables first."""
     return [
         (table, key.parent)
         for table in reversed(metadata.sorted_tables)

@@ -1,4 +1,4 @@
-"""One log line and one count for each request, and the id that connects its log lines."""
+"""The access log, the metrics of requests, and the request id."""
 
 import logging
 import re
@@ -32,7 +32,7 @@ def _begin() -> None:
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.log_facts["request_id"]
     seconds = time.perf_counter() - g.started
-    # The rule and never the path, and no method without a rule: a label with many values would fill the memory.
+    # Label by URL rule, not by path, and not by the method of an unmatched request: each new label value takes memory.
     rule = request.url_rule
     route, method = (rule.rule, request.method) if rule else ("unmatched", "any")
     REQUESTS.labels(route, method, response.status_code).observe(seconds)

@@ -24,7 +24,7 @@ class HealthResponse(ResponseSchema):
 def live() -> Any:
     """The process is up.
 
-    Restart it if this does not answer. The database plays no part.
+    Restart it if this does not answer. It does not check the database.
     """
     return {"status": "ok"}
 

@@ -16,7 +16,7 @@ class RequestFilter(logging.Filter):
             facts = g.get("log_facts", {})
             if caller := g.get("caller"):
                 facts = facts | {"user_id": caller.user_id, "session_id": str(caller.session_id)}
-            # What the record says itself wins: it may be about another session.
+            # Fields of the record win: it may be about another session.
             vars(record).update(facts | vars(record))
         return True
 

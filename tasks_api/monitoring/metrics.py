@@ -30,10 +30,10 @@ metrics = Blueprint("metrics", __name__)
 
 
 class Sessions(Collector):
-    """Counts the living sessions in the database; yields nothing while it does not answer."""
+    """Counts the active sessions. It yields nothing while the database does not answer."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Count them."""
+        """Yield the gauge."""
         living = SESSION.expiry_date > current_minute()
         try:
             ((count,),) = fetch_all(select(func.count()).where(living))
@@ -51,7 +51,7 @@ def show() -> Response:
             registry = MultiProcessCollector(None)
         except ValueError:
             raise ApiError(
-                UNAVAILABLE, "The folder of the workers' counts is gone. Restart."
+                UNAVAILABLE, "The folder of PROMETHEUS_MULTIPROC_DIR is gone. Restart gunicorn."
             ) from None
     text = generate_latest(registry) + generate_latest(Sessions())
     return Response(text, content_type=CONTENT_TYPE_LATEST)

@@ -46,7 +46,7 @@ def list_tasks(query: dict[str, Any]) -> Any:
 def get_task(task_id: str) -> Any:
     """Get one of my tasks.
 
-    Another user's task is answered like one that does not exist.
+    Another user's task is 404 too.
     """
     return service.get(caller().user_id, _number(task_id))
 
@@ -82,7 +82,7 @@ def replace_task(body: dict[str, Any]) -> Any:
 def change_task(body: dict[str, Any], task_id: str) -> Any:
     """Change one of my tasks.
 
-    What the body does not name stays; null is malformed.
+    Only the members of the body change; null is not allowed.
     """
     return service.change(caller().user_id, _number(task_id), body)
 
@@ -93,7 +93,7 @@ def change_task(body: dict[str, Any], task_id: str) -> Any:
 def delete_task(task_id: str) -> Any:
     """Delete one of my tasks.
 
-    The answer repeats its id.
+    Returns its id.
     """
     number = _number(task_id)
     if number == 0:

@@ -13,7 +13,7 @@ from ..errors import A04, T01, ApiError
 
 _COLUMNS = (TASK.id, TASK.name, TASK.is_completed, TASK.ts)
 
-# Statements are built once, because building one takes longer than executing it.
+# Built once, because building a statement takes longer than executing it.
 _ONE_TASK = select(*_COLUMNS).where(
     TASK.id == bindparam("task_id"), TASK.user_id == bindparam("user_id")
 )
@@ -28,14 +28,14 @@ def _page(is_completed: bool | None, limit: int) -> Select[Any]:
     query = select(*_COLUMNS).where(*own).order_by(TASK.id)
     if is_completed is not None:
         query = query.where(TASK.is_completed == is_completed)
-    # A number and not a parameter: with a parameter SQLAlchemy uses a window function on SQL Server, in place of TOP.
+    # A literal: with a parameter SQLAlchemy would use ROW_NUMBER instead of TOP on SQL Server.
     return query.limit(limit)
 
 
 def list_tasks(
     user_id: int, *, is_completed: bool | None, limit: int, after: int
 ) -> tuple[Sequence[AnyRow], bool]:
-    """Return the user's tasks whose ids follow ``after``, by id, and whether there are more."""
+    """Return the user's tasks with an id above ``after``, ordered by id, and whether there are more."""
     if after > MAX_ID:
         return [], False
     rows = fetch_all(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})

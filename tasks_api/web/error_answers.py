@@ -1,4 +1,4 @@
-"""Turns every failure into an answer (RFC 9457). Nothing else does."""
+"""Turns every failure into an answer (RFC 9457)."""
 
 import logging
 

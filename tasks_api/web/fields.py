@@ -1,6 +1,6 @@
 """The members of request bodies and queries: which JSON values they accept.
 
-A message completes a sentence that begins with the member's name.
+The member's name is put before each message: "name is missing".
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ class Text(fields.String):
 
     Args:
         max_length: in UTF-16 units, as nvarchar counts.
-        blank: whether blanks alone are accepted.
-        strip: whether blanks around the text are dropped.
+        blank: whether whitespace alone is accepted.
+        strip: whether whitespace around the text is removed.
     """
 
     default_error_messages = _MISSING | {"invalid": "must be text"}
@@ -95,7 +95,7 @@ class QueryBoolean(fields.Boolean):
 
 
 class Timestamp(fields.DateTime):
-    """A time in ISO 8601, rounded to the minute as smalldatetime is. Without an offset it is UTC."""
+    """A time in ISO 8601, rounded to the minute. Without an offset it is UTC."""
 
     default_error_messages = _MISSING | {"invalid": "must be a time like 2026-01-31T12:00:00Z"}
 

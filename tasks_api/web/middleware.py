@@ -17,8 +17,7 @@ from ..errors import NOT_FOUND, ApiError
 Wsgi = Callable[..., Iterable[bytes]]
 
 MAX_BODY_BYTES = 64 * 1024
-# Answers are not for rendering, framing, sniffing or keeping (OWASP REST Security Cheat Sheet). Pages have a policy of
-# their own.
+# Headers of API answers (OWASP REST Security Cheat Sheet). HTML pages set their own Content-Security-Policy.
 CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 SECURITY_HEADERS = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -39,7 +38,7 @@ def init_middleware(app: Flask, settings: Settings) -> None:
         _allow_origins(app, settings.cors_origins)
     app.wsgi_app = _with_plain_address(app.wsgi_app)  # type: ignore[method-assign]
     if count := settings.trusted_proxies:
-        # Each proxy adds an address to X-Forwarded-For. The innermost one overwrites the other headers.
+        # Each proxy adds an address to X-Forwarded-For. The last proxy must overwrite the other headers.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=count, x_proto=1, x_host=1, x_prefix=1
         )
@@ -49,13 +48,13 @@ def _allow_origins(app: Flask, origins: list[str]) -> None:
     if origins == ["*"]:
         CORS(app, expose_headers=EXPOSED_HEADERS, max_age=600)
         return
-    # Patterns that match one origin each, because flask-cors would take some origins for patterns.
+    # flask-cors treats text with special characters as a pattern, so pass patterns that match one origin each.
     exact = [re.compile(re.escape(origin) + r"\Z") for origin in origins]
     CORS(app, origins=exact, expose_headers=EXPOSED_HEADERS, supports_credentials=True, max_age=600)
 
 
 def _refuse_two_slashes() -> None:
-    # Werkzeug would serve //metrics as /metrics, past a proxy's rule for /metrics.
+    # Werkzeug would route //metrics to /metrics, and a proxy's rule for /metrics would not match it.
     if request.environ["PATH_INFO"].startswith("//"):
         raise ApiError(NOT_FOUND)
 
@@ -89,7 +88,7 @@ def host_name(host: str) -> str:
 
 
 def is_local() -> bool:
-    """Tell whether the request is to this machine by name, where browsers accept plain http like https."""
+    """Return True for a request to localhost, where browsers treat plain http as secure."""
     return host_name(request.host) in ("localhost", "127.0.0.1", "::1")
 
 
@@ -99,7 +98,7 @@ def _add_headers(response: Response) -> Response:
     if "Content-Security-Policy" not in response.headers:
         headers.append(("Content-Security-Policy", CONTENT_POLICY))
     if current_settings.cors_origins:
-        # On answers without CORS headers too, so that a cache does not give them to a page of an allowed origin.
+        # Always, or a cache could give an answer without CORS headers to a page of an allowed origin.
         response.vary.add("Origin")
     if request.is_secure and not is_local():
         headers.append(("Strict-Transport-Security", HSTS))

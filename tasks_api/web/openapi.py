@@ -1,4 +1,4 @@
-"""/openapi.json, made of what the views declare, and /swagger, a page to try the API.
+"""/openapi.json, generated from the decorators of the views, and /swagger, a page to try the API.
 
 Swagger UI's files come from the package flask-swagger-ui; the page loads nothing from another server.
 """
@@ -159,7 +159,7 @@ def _path_parameters(rule: str) -> list[dict[str, Any]]:
 @openapi.get("/openapi.json")
 def document() -> Response:
     """Return the OpenAPI document."""
-    # The prefix under which a proxy or SCRIPT_NAME serves this application. Operations say what security they need.
+    # A proxy or SCRIPT_NAME can add a prefix. Each operation sets its own security.
     here = {"servers": [{"url": f"{request.script_root}/"}], "security": []}
     return Response(
         orjson.dumps(current_app.extensions["openapi"] | here, option=orjson.OPT_NON_STR_KEYS),

@@ -1,4 +1,4 @@
-"""/: a page that shows what the tokens do. It loads nothing from another server."""
+"""/: a page to try the tokens. It loads nothing from another server."""
 
 from flask import Blueprint, Response, render_template
 

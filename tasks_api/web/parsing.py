@@ -20,7 +20,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 class RequestSchema(DotnetSchema, ma.Schema):
     """What a body or a query may contain. Names are in camelCase there; unknown ones are ignored."""
 
-    problem: Problem  # the answer to a request that does not fit
+    problem: Problem  # raised if a request is malformed
     body_optional = False
 
     class Meta:
@@ -96,7 +96,7 @@ def _body(problem: Problem) -> bytes:
         body = request.get_data()
     except RequestEntityTooLarge:
         raise
-    except Exception:  # gunicorn's own: malformed chunks, or a client that went away
+    except Exception:  # gunicorn's: malformed chunks, or the client has gone
         raise ApiError(problem, "The body could not be read.") from None
     if len(body) < (request.content_length or 0):  # incomplete: RFC 9112, section 8
         raise ApiError(problem, "The body is incomplete.")
