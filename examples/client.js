@@ -1,99 +1,159 @@
-// A client of the Tasks API that stays signed in: silent refresh done right, in browsers and Node, without dependencies.
+// A client of the Tasks API that stays signed in, for browsers and Node, without dependencies. Types are in client.d.ts.
 //
 //     const tasks = new Tasks("http://localhost:5217");
 //     await tasks.logIn("anna@example.com", "Tasks-demo-2026");
 //     await tasks.call("GET", "/api/tasks");
 //
-// In a browser the refresh token is in a cookie that no script can read, and tabs take turns. In Node a store with load()
-// and save(value) keeps it, or null. The access token is in memory only; when it has run out there is one refresh for
-// all, and the request is repeated once. A lost answer is asked for again.
+// In a browser the refresh token is in a cookie that scripts cannot read, and all tabs share it. Elsewhere pass a store:
+// its load() returns what its save(tokens) was given last. The rules for every client, which docs/tokens.md explains:
+//
+// - One refresh at a time, in all tabs. Read the store again first, because another process may have refreshed.
+// - Every request has a time limit. After a lost answer the old tokens are still stored, and ask again.
+// - Store the new tokens before you use them.
+// - After any 401 refresh once and repeat the request once.
+// - Send the user's id with each refresh. If another user has signed in meanwhile, this client is signed out.
 
-/** There is no session any more: somebody has to log in. */
+/** There is no session. The user has to log in. */
 export class SignedOut extends Error {}
 
-export class Tasks {
-  #url; #store; #onSignedOut; #tabs; #access = null; #refreshing = null;
+/** The service refused: `code` is its errorCode, the message is for people. */
+export class ApiError extends Error {
+  constructor(status, problem) {
+    super(problem?.error ?? `status ${status}`);
+    this.status = status;
+    this.code = problem?.errorCode ?? "";
+  }
+}
 
-  /** The API at `url`; `onSignedOut` is called when the session is over, by another tab too. */
-  constructor(url, { store = null, onSignedOut = () => {} } = {}) {
+export class Tasks {
+  #url; #store; #onSignedOut; #limit; #lock; #tabs;
+  #tokens = null; #userId; #refreshing = null; #turn = Promise.resolve();
+
+  constructor(url, { store, onSignedOut = () => {}, seconds = 10, lock = `tasks-api ${url}` } = {}) {
     this.#url = url.replace(/\/$/, "");
     this.#store = store;
     this.#onSignedOut = onSignedOut;
+    this.#limit = 1000 * seconds;
+    this.#lock = lock;
     if (store) return;
-    this.#tabs = new BroadcastChannel("tasks-api");
-    this.#tabs.onmessage = () => this.#forget();
+    const page = globalThis.location;
+    const { protocol, hostname } = new URL(url, page?.href);
+    if (!page || (protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(hostname)))
+      throw new Error("The cookie needs a browser, and https unless the service is at localhost. Or pass a store.");
+    this.#tabs = new BroadcastChannel(lock);
+    this.#tabs.onmessage = ({ data }) => {
+      if (!this.#tokens || data === this.#userId) return;
+      this.#end(data ? "Another user has signed in." : "Another tab has signed out.");
+    };
   }
 
   async logIn(email, password) {
-    const answer = await this.#send("POST", "/api/users/login", { email, password, cookie: !this.#store });
-    await this.#keep(await this.#json(answer));
+    const body = { email, password, cookie: !this.#store };
+    await this.#alone(async () => this.#keep(await this.#json(await this.#send("POST", "/api/users/login", body))));
+    this.#tabs?.postMessage(this.#userId);
   }
 
   async logOut() {
-    await this.#refreshing?.catch(() => {});
-    const body = this.#store ? { refreshToken: (await this.#store.load()) ?? "-" } : undefined;
-    await this.#json(await this.#send("POST", "/api/users/logout", body, this.#store ? null : this.#access));
-    await this.#end();
+    await this.#alone(async () => {
+      // With an access token that has expired the service would end the cookie's session, whose user may be another.
+      const { accessToken } = await this.#exchange(await this.#load());
+      await this.#json(await this.#send("POST", "/api/users/logout", undefined, accessToken));
+      await this.#store?.save(null);
+    });
+    this.#tabs?.postMessage(null);
+    this.#end("Signed out.");
   }
 
-  /** The answer, after a refresh if need be; throws SignedOut, and what is refused with its errorCode in `code`. */
   async call(method, path, body) {
-    const used = this.#access ?? await this.#refreshed(null);
-    let answer = await this.#send(method, path, body, used);
-    if (answer.status === 401) answer = await this.#send(method, path, body, await this.#refreshed(used));
-    return this.#json(answer);
+    const { accessToken } = this.#tokens ?? await this.#refreshed();
+    let answer = await this.#send(method, path, body, accessToken);
+    if (answer.status === 401)
+      answer = await this.#send(method, path, body, (await this.#refreshed(accessToken)).accessToken);
+    const found = await this.#json(answer);
+    if (found?.accessToken) await this.#alone(() => this.#keep(found)); // a new password opened a new session
+    return found;
   }
 
-  /** A new access token in the place of `stale`: the one that another call got meanwhile, or that of a refresh. */
+  async accessToken(refused) {
+    const now = this.#tokens;
+    if (now && now.accessToken !== refused && Date.now() < now.expiresAt) return now.accessToken;
+    await this.#refreshed(now?.accessToken);
+    await this.call("GET", "/api/users/info"); // or the service could take these tokens for lost
+    return this.#tokens.accessToken;
+  }
+
+  /** Tokens in place of `stale`: new ones, or those that another call, tab or process has got. */
   #refreshed(stale) {
-    if (this.#access !== stale) return this.#access;
-    const turn = () => this.#store ? this.#refresh() : navigator.locks.request("tasks-api", () => this.#refresh());
-    return this.#refreshing ??= turn().finally(() => { this.#refreshing = null; });
+    if (this.#tokens && this.#tokens.accessToken !== stale) return this.#tokens;
+    return this.#refreshing ??= this.#alone(async () => {
+      const kept = await this.#load();
+      if (kept.accessToken && kept.accessToken !== stale) return this.#tokens = kept;
+      return this.#exchange(kept);
+    }).finally(() => { this.#refreshing = null; });
   }
 
-  async #refresh() {
-    for (let tried = 1; ; tried++) {
-      const body = this.#store ? { refreshToken: (await this.#store.load()) ?? "-" } : undefined;
+  async #exchange({ refreshToken, userId }) {
+    for (let tries = 1; ; tries++) {
       try {
-        const answer = await this.#send("POST", "/api/users/refresh_token", body);
-        if (answer.status === 400) {
-          await this.#end();
-          throw new SignedOut("There is no session any more.");
+        const answer = await this.#send("POST", "/api/users/refresh_token", { refreshToken, userId });
+        return await this.#keep(await this.#json(answer));
+      } catch (error) {
+        if (["invalid_grant", "R01"].includes(error.code)) { // R01: there is no cookie
+          await this.#store?.save(null);
+          throw this.#end("The session is over, or another user has signed in.");
         }
-        return await this.#keep(await this.#json(answer)); // before anybody uses it
-      } catch (error) { // a line that broke, 429, 503: the old token is still there, and asks again
-        if (error instanceof SignedOut || tried === 3) throw error;
-        await new Promise(resolve => setTimeout(resolve, 200 * tried));
+        if (error.status < 500 || tries === 3) throw error; // without status: the answer was lost
+        await new Promise(resolve => setTimeout(resolve, 200 * tries));
       }
     }
   }
 
+  /** Wait for other tabs. Without locks (plain http, older Node) wait for the other calls of this client only. */
+  #alone(action) {
+    const locks = globalThis.navigator?.locks;
+    // The time limit is for a tab that was frozen while it had the lock.
+    if (locks) return locks.request(this.#lock, { signal: AbortSignal.timeout(6 * this.#limit) }, action);
+    const turn = this.#turn.then(action);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #load() {
+    const kept = this.#store ? await this.#store.load() : { userId: this.#userId };
+    if (!kept) throw this.#end("The session is over.");
+    if (this.#userId && kept.userId !== this.#userId) throw this.#end("Another user has signed in.");
+    this.#userId = kept.userId;
+    return kept;
+  }
+
   async #keep(tokens) {
-    await this.#store?.save(tokens.refreshToken);
-    return this.#access = tokens.accessToken;
+    const kept = { ...tokens, expiresAt: Date.now() + 1000 * tokens.expiresIn };
+    await this.#store?.save(kept);
+    this.#userId = kept.userId;
+    return this.#tokens = kept;
   }
 
-  async #end() {
-    await this.#store?.save(null);
-    this.#tabs?.postMessage("signed out");
-    this.#forget();
-  }
-
-  #forget() {
-    this.#access = null;
-    this.#onSignedOut();
+  #end(why) {
+    this.#tokens = null;
+    const error = new SignedOut(why);
+    this.#onSignedOut(error);
+    return error;
   }
 
   #send(method, path, body, access) {
     const headers = body ? { "Content-Type": "application/json" } : {};
     if (access) headers.Authorization = `Bearer ${access}`;
-    return fetch(this.#url + path, { method, headers, body: body && JSON.stringify(body), credentials: "include" });
+    return fetch(this.#url + path, {
+      method, headers, body: body && JSON.stringify(body),
+      credentials: this.#store ? "omit" : "include", signal: AbortSignal.timeout(this.#limit),
+    });
   }
 
   async #json(answer) {
     const text = await answer.text();
-    const found = (answer.headers.get("Content-Type") ?? "").includes("json") && text ? JSON.parse(text) : null;
-    if (answer.ok) return found;
-    throw Object.assign(new Error(found?.error ?? `status ${answer.status}`), { code: found?.errorCode ?? "" });
+    const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");
+    const found = isJson && text ? JSON.parse(text) : null;
+    if (answer.ok && (isJson || !text)) return found;
+    throw new ApiError(answer.status, found);
   }
 }

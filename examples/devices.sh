@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Two devices, one user: list them, sign one out, change the password on the other.
+# Two devices of one user: list them, sign one out, change the password on the other.
+# The service is looked for at http://localhost:5217. For another address: URL=http://localhost:8000 examples/devices.sh
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./lib.bash

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The whole story of the tutorial, step by step, with what comes back. It stops at the first surprise.
+# The whole story of the tutorial, step by step, with each answer. It stops at the first answer that is not as told.
+# The service is looked for at http://localhost:5217. For another address: URL=http://localhost:8000 examples/story.sh
+# Start the service in another terminal, with short times, or the story waits for minutes:
 #
-#   TASKS_ACCESS_TOKEN_SECONDS=4 TASKS_REFRESH_RETRY_SECONDS=1 make run    (in another terminal)
-#   examples/story.sh        URL=http://localhost:5217 is the default
+#   TASKS_ACCESS_TOKEN_SECONDS=4 TASKS_REFRESH_RETRY_SECONDS=1 make run
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./lib.bash
@@ -10,7 +11,7 @@ source ./lib.bash
 step "1. Log in as the demo user"
 call 200 POST /api/users/login '{"email": "anna@example.com", "password": "Tasks-demo-2026"}'
 
-step "2. Log in with a wrong email: refused, and nobody learns whether it was the email or the password"
+step "2. Log in with a wrong email: refused. The answer does not say whether the email or the password is wrong"
 call 401 POST /api/users/login '{"email": "wrong@example.com", "password": "Tasks-demo-2026"}'
 
 step "3. Sign up, and log in"
@@ -42,7 +43,7 @@ call 200 POST /api/users/refresh_token "{\"refreshToken\": \"$refresh\"}"
 access=$(member accessToken) refresh=$(member refreshToken)
 call 200 GET /api/tasks "" "$access"
 
-step "7. Refresh, and lose the answer; ask again until the retry window is over: another one, and nobody is signed out"
+step "7. Refresh and lose the answer. In the retry window the same answer comes again, later a new one. The session goes on"
 used="{\"refreshToken\": \"$refresh\"}"
 call 200 POST /api/users/refresh_token "$used"
 lost=$(member refreshToken) SECONDS=0
@@ -53,15 +54,15 @@ done
 access=$(member accessToken) refresh=$(member refreshToken) window=$SECONDS
 call 200 GET /api/tasks "" "$access"
 
-# That was the new access token's first use, and it matters: as long as nothing of an answer is used it may be lost
-# again, and the used token is answered. Now the client has it, so whoever sends the used token is somebody else.
-step "8. After the retry window somebody sends the used token once more: it was stolen, the session is over"
+# That was the first use of the new access token. Now the service knows that the client has the answer, so the client
+# will not send the old refresh token again.
+step "8. After the retry window a thief sends the old refresh token: the session ends"
 sleep "$((window + 1))"
 call 400 POST /api/users/refresh_token "$used"
 call 400 POST /api/users/refresh_token "{\"refreshToken\": \"$refresh\"}"
 call 401 GET /api/tasks "" "$access"
 
-step "9. Log in again, log out; the malicious user who kept the refresh token is refused"
+step "9. Log in again, log out. A thief who kept the refresh token is refused"
 call 200 POST /api/users/login "{\"email\": \"$email\", \"password\": \"correct horse battery\"}"
 access=$(member accessToken) kept=$(member refreshToken)
 call 204 POST /api/users/logout "" "$access"

@@ -1,7 +1,7 @@
 """The service with its statements as spans, for opentelemetry-instrument.
 
-SQLAlchemy's instrumentation declares SQLAlchemy before 2.1, so opentelemetry-instrument passes it over; it works with
-2.1, and a test keeps that true. It imports greenlet, which SQLAlchemy 2.1 no longer brings.
+SQLAlchemy's instrumentation says that it needs SQLAlchemy before 2.1, so opentelemetry-instrument skips it. It works
+with 2.1, and a test checks that. It imports greenlet, which SQLAlchemy 2.1 does not install any more.
 """
 
 from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor

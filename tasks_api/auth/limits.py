@@ -6,6 +6,7 @@ While Redis does not answer, each process counts alone.
 import logging
 import math
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -35,7 +36,9 @@ def init_limits(app: Flask, settings: Settings) -> None:
     """
     uri = settings.ratelimit_storage_uri
     try:
-        storage = storage_from_string(uri, wrap_exceptions=True, **_redis_options(uri))
+        storage: Any = storage_from_string(uri, wrap_exceptions=True, **_redis_options(uri))
+        with suppress(StorageError):  # Redis may be away for now, but its client must know all options
+            storage.get("")
     except Exception as error:  # of many types; some messages quote the password
         raise ConfigError(
             f"TASKS_RATELIMIT_STORAGE_URI cannot be used ({type(error).__name__}). "

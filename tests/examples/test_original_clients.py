@@ -1,13 +1,14 @@
-"""What the clients of the .NET original rely on, request by request as they send it. None of it may change."""
+"""What the clients of the .NET original send and read. None of it may change."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tests.live import PASSWORD, bearer
 
-ANGULAR = {"Content-Type": "application/json", "Accept": "application/json, text/plain, */*"}
 SIGNUP = {
     "email": "ng@example.com",
     "password": PASSWORD,
@@ -18,47 +19,59 @@ SIGNUP = {
 }
 
 
+Call = Callable[..., TestResponse]
+
+
 @pytest.fixture
-def login(client: FlaskClient) -> dict[str, Any]:
-    assert client.post("/api/users/signup", json=SIGNUP, headers=ANGULAR).status_code == 201
+def angular(client: FlaskClient) -> Call:
+    """Sends a request as the Angular client does."""
+
+    def call(method: str, path: str, body: object = None, token: str = "") -> TestResponse:
+        headers = {"Accept": "application/json, text/plain, */*"} | bearer(token)
+        return client.open(path, method=method, json=body, headers=headers)
+
+    return call
+
+
+@pytest.fixture
+def login(angular: Call) -> dict[str, Any]:
+    assert angular("POST", "/api/users/signup", SIGNUP).status_code == 201
     body = {"Email": SIGNUP["email"], "Password": PASSWORD}
-    return dict(client.post("/api/Users/Login/", json=body, headers=ANGULAR).get_json())
-
-
-def signed_in(login: dict[str, Any]) -> dict[str, str]:
-    return ANGULAR | bearer(login["accessToken"])
+    return dict(angular("POST", "/api/Users/Login/", body).get_json())
 
 
 def test_the_angular_client_finds_what_it_stores_at_login_and_at_refresh(
-    client: FlaskClient, login: dict[str, Any]
+    angular: Call, login: dict[str, Any]
 ) -> None:
     body = {"UserId": login["userId"], "RefreshToken": login["refreshToken"]}
-    renewed = client.post("/api/users/refresh_token", json=body, headers=ANGULAR).get_json()
+    renewed = angular("POST", "/api/users/refresh_token", body).get_json()
     for stored in (login, renewed):
-        assert isinstance(stored["accessToken"], str)
-        assert isinstance(stored["refreshToken"], str)
-        assert isinstance(stored["userId"], int)
-        assert stored["firstName"] == "Nora"
-    assert client.get("/api/tasks", headers=signed_in(renewed)).get_json() == []
+        assert (stored["userId"], stored["firstName"]) == (1, "Nora")
+        assert stored["refreshToken"]
+        assert angular("GET", "/api/tasks", token=stored["accessToken"]).get_json() == []
 
 
-def test_tasks_go_there_and_back(client: FlaskClient, login: dict[str, Any]) -> None:
+def test_the_angular_client_reads_the_tasks_that_it_writes(
+    angular: Call, login: dict[str, Any]
+) -> None:
+    token = login["accessToken"]
     new = {"id": 0, "name": "Learn", "isCompleted": False, "ts": "2026-01-31T12:00:29.998Z"}
-    added = client.post("/api/tasks", json=new, headers=signed_in(login)).get_json()
-    assert added["id"] > 0
-    assert added == new | {"id": added["id"], "ts": "2026-01-31T12:00:00Z"}
+    added = angular("POST", "/api/tasks", new, token).get_json()
+    assert added == new | {"id": 1, "ts": "2026-01-31T12:00:00Z"}
     done = added | {"isCompleted": True}
-    changed = client.put("/api/tasks", json=done, headers=signed_in(login))
+    changed = angular("PUT", "/api/tasks", done, token)
     assert (changed.status_code, changed.get_json()) == (200, done)
-    assert client.get("/api/tasks", headers=signed_in(login)).get_json() == [done]
-    deleted = client.delete(f"/api/tasks/{added['id']}", headers=signed_in(login))
-    assert (deleted.status_code, deleted.get_json()) == (200, {"taskId": added["id"]})
+    assert angular("GET", "/api/tasks", token=token).get_json() == [done]
+    deleted = angular("DELETE", "/api/tasks/1", token=token)
+    assert (deleted.status_code, deleted.get_json()) == (200, {"taskId": 1})
 
 
-def test_logout_is_a_post_with_an_empty_object(client: FlaskClient, login: dict[str, Any]) -> None:
-    answer = client.post("/api/users/logout", json={}, headers=signed_in(login))
-    assert answer.status_code == 204
-    assert client.get("/api/tasks", headers=signed_in(login)).status_code == 401
+def test_the_angular_client_logs_out_with_an_empty_object(
+    angular: Call, login: dict[str, Any]
+) -> None:
+    token = login["accessToken"]
+    assert angular("POST", "/api/users/logout", {}, token).status_code == 204
+    assert angular("GET", "/api/tasks", token=token).status_code == 401
 
 
 def test_the_refit_client_sends_an_empty_authorization(client: FlaskClient) -> None:

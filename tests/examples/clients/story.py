@@ -9,7 +9,7 @@ from tasks_api_client.api.users import log_in, refresh_token
 from tasks_api_client.models import (
     LoginRequest,
     NewTask,
-    Problem,
+    ProblemResponse,
     RefreshRequest,
     TaskResponse,
     TokenResponse,
@@ -29,5 +29,5 @@ tasks = list_tasks.sync(client=caller)
 assert isinstance(tasks, list)
 names: list[str] = [task.name for task in tasks]
 refused = get_task.sync(client=caller, task_id="0")
-assert isinstance(refused, Problem)
+assert isinstance(refused, ProblemResponse)
 print(json.dumps([added.name, names, refused.error_code]))
