@@ -1,6 +1,6 @@
--- What wrk sends: one client a thread, on one connection, so that each keeps its own tokens.
+-- What wrk sends: each thread is one client with one connection, so that each client keeps its own tokens.
 --   wrk --threads N --connections N --script load.lua URL -- ROUTE CLIENTS
--- CLIENTS is a file with a line for each, tabs between: email, password, user id, access token, refresh token.
+-- CLIENTS is a file with one line for each client, tabs between: email, password, user id, access token, refresh token.
 local clients = 0
 
 function setup(thread)

@@ -1,94 +1,88 @@
-"""A service under load: wrk drives it, its processes say what that cost."""
+"""A service under load: wrk sends the requests, and the processes tell what they cost."""
 
 import json
 import os
+import re
 import statistics
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import requests
-
-from tests.live import PASSWORD, Live
+from tests.live import PASSWORD, Live, log_in, workers_of
 
 SCRIPT = Path(__file__).with_name("load.lua")
+EMAIL = "bench{}@example.com"  # of the client with this number
 
 
 @dataclass
 class Served:
-    """A service, its clients and what was measured."""
+    """A service, and what was measured by route."""
 
     live: Live
     folder: Path
-    figures: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    found: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
-    def drive(self, route: str, count: int, seconds: float) -> dict[str, float]:
-        """Have ``count`` clients log in and then send requests for ``seconds``, each as fast as it gets answers.
+    def drive(self, route: str, clients: int, seconds: float) -> dict[str, float]:
+        """Have each client log in and then send requests for ``seconds``, each as fast as it gets answers.
 
         Returns:
-            Requests, rate (of them in a second), p50, p99, max (ms) and cpu (ms a request).
+            requests, rate (requests a second), p50, p99, max (ms) and cpu (ms a request).
         """
-        clients = self.folder / "clients"
-        clients.write_text(
-            "\n".join(self.log_in(f"bench{number}@example.com") for number in range(count))
-        )
-        command = [
-            "wrk",
-            "--threads",
-            str(count),
-            "--connections",
-            str(count),
-            "--duration",
-            f"{seconds:g}s",
-        ]
-        before = self.processor_seconds()
+        file = self.folder / "clients"
+        file.write_text("\n".join(self._line(number) for number in range(clients)))
+        count = str(clients)
+        command = ["wrk", "--threads", count, "--connections", count, "--duration", f"{seconds:g}s"]
+        command += ["--timeout", "10s", "--script", str(SCRIPT), self.live.url]
+        before = self._processor_seconds()
         done = subprocess.run(
-            [*command, "--timeout", "10s", "--script", str(SCRIPT), self.live.url, "--", route, str(clients)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            [*command, "--", route, str(file)], capture_output=True, text=True, check=True
+        )
         found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
         if found["failed"]:
             raise SystemExit(f"{route} on {self.live.url} failed:\n{done.stdout}{done.stderr}")
         found["rate"] = found["requests"] / found["seconds"]
-        found["cpu"] = (self.processor_seconds() - before) / max(1, found["requests"]) * 1000
-        self.figures.setdefault(route, []).append(found)
+        spent = self._processor_seconds() - before
+        found["cpu"] = spent / max(1, found["requests"]) * 1000
+        self.found.setdefault(route, []).append(found)
         return found
 
-    def log_in(self, email: str) -> str:
-        """A line of the script's file."""
-        body = {"email": email, "password": PASSWORD}
-        tokens: dict[str, Any] = requests.post(
-            f"{self.live.url}/api/users/login", json=body, timeout=30
-        ).json()
-        return "\t".join(
-            [
-                *body.values(),
-                *(str(tokens[name]) for name in ("userId", "accessToken", "refreshToken")),
-            ]
-        )
+    def _line(self, number: int) -> str:
+        """Log a client in and return its line of the script's file."""
+        email = EMAIL.format(number)
+        tokens = log_in(self.live, email)
+        names = ("userId", "accessToken", "refreshToken")
+        return "\t".join([email, PASSWORD, *(str(tokens[name]) for name in names)])
 
-    def figure(self, route: str, name: str) -> float:
-        """The median over the rounds."""
-        return statistics.median(found[name] for found in self.figures[route])
+    def median(self, route: str, name: str) -> float:
+        """Return the median over the rounds."""
+        return statistics.median(found[name] for found in self.found[route])
 
-    def processes(self) -> list[Path]:
-        """The master and the workers."""
-        parent = self.live.process.pid
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return [Path(f"/proc/{pid}") for pid in (parent, *children)]
+    def _sum(self, read: Callable[[Path], float]) -> float:
+        """Add up a figure of the master and the workers, each with its folder in /proc."""
+        found = 0.0
+        for pid in (self.live.process.pid, *workers_of(self.live)):
+            with suppress(OSError):  # a worker that has just ended
+                found += read(Path(f"/proc/{pid}"))
+        return found
 
-    def processor_seconds(self) -> float:
-        """What all processes have used so far."""
-        ticks = (
-            sum(map(int, (each / "stat").read_text().split()[13:15])) for each in self.processes()
-        )
-        return sum(ticks) / os.sysconf("SC_CLK_TCK")
+    def _processor_seconds(self) -> float:
+        def ticks(process: Path) -> float:
+            user, system = (process / "stat").read_text().split()[13:15]
+            return int(user) + int(system)
+
+        return self._sum(ticks) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
-        """What all processes hold in MB, shared pages counted once."""
-        maps = "".join((each / "smaps_rollup").read_text() for each in self.processes())
-        return (
-            sum(int(line.split()[1]) for line in maps.splitlines() if line.startswith("Pss:"))
-            / 1024
-        )
+        """Return what all processes hold in MB. A shared page counts once (PSS)."""
+
+        def kilobytes(process: Path) -> float:
+            found = re.search(r"^Pss: +(\d+)", (process / "smaps_rollup").read_text(), re.MULTILINE)
+            return int(found[1]) if found else 0
+
+        return self._sum(kilobytes) / 1024
+
+    def open_files(self) -> float:
+        """Return how many files all processes have open."""
+        return self._sum(lambda process: len(list((process / "fd").iterdir())))

@@ -1,12 +1,12 @@
-"""A soak: people at work while workers die and the database goes away, held against a ledger of what was acknowledged.
+"""A soak: people work while workers die and the database goes away, and a ledger has what was acknowledged to them.
 
     .venv/bin/python -m benchmarks.soak [--rounds 30] [--people 8] [--load 0.5]
 
-Time is 180 times as fast: an access token lives 5 seconds instead of 15 minutes, so that a minute has the rotations
-of three hours. People act at half the rate that they reach without pauses, or at another share of it. Every two
-minutes the workers are reloaded, two are killed, and the database is away for 20 seconds: the embedded one is locked,
-a server that TASKS_TEST_DATABASE_URL names is cut off. It ends with 1 if something acknowledged is lost, a session
-ended that should live, anything is answered as it should not be, or memory or files grew.
+An access token lives 5 seconds instead of 15 minutes, so a minute has the rotations of three hours. People act at a
+share of the rate that they reach without pauses. In each round of two minutes the workers are reloaded, two are killed,
+and the database is away for 20 seconds: SQLite's file is locked, or the server of TASKS_TEST_DATABASE_URL is cut off.
+The exit status is 1 if something acknowledged is lost, if a session ended that should live, if an answer is wrong, or
+if memory or files grew.
 """
 
 import argparse
@@ -24,37 +24,36 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from tasks_api.database import sqlserver
-from tests.database.relay import Relay
+from tests.database.relay import Relay, server_of
 from tests.databases import databases
 from tests.live import serving, workers_of
 
 from .load import Served
 from .people import Person
 
-LIFETIMES = {"ACCESS_TOKEN_SECONDS": "5", "REFRESH_RETRY_SECONDS": "1"}
-WARMING_UP = 5  # seconds
-OUTAGE = 20  # seconds
-# Of each two minutes, in seconds.
+SETTINGS: dict[str, Any] = {"ACCESS_TOKEN_SECONDS": "5", "REFRESH_RETRY_SECONDS": "1"}
+WARM_UP_SECONDS = 5
+OUTAGE_SECONDS = 20
+# Of each round: when, in seconds, and what.
 TROUBLES = ((20, "reload"), (45, "kill"), (65, "outage"), (105, "kill"), (120, "look"))
-GROWTH = 1.3  # what processes may hold at the end, beside the beginning
-OPEN_FILES = 40  # that may come and go: connections
+MAX_GROWTH = 1.3  # of memory
+MORE_OPEN_FILES = 40  # connections come and go
 
 
-def work(person: Person, seconds: float, over: Event) -> int:
-    """Act every so many ``seconds`` until it is ``over``; how often that was."""
+def work(person: Person, pace: float, over: Event) -> int:
+    """Act once in ``pace`` seconds until it is ``over``, and return how often that was."""
     due = time.monotonic()
     acts = 0
     while not over.is_set():
         person.act()
         acts += 1
-        due = max(due + seconds, time.monotonic())
+        due = max(due + pace, time.monotonic())
         over.wait(due - time.monotonic())
     return acts
 
 
 class Soak:
-    """A service, the people and what is done to it."""
+    """A service, its people, and the troubles."""
 
     def __init__(self, served: Served, people: list[Person], relay: Relay | None) -> None:
         self.served = served
@@ -63,13 +62,13 @@ class Soak:
         self.held: list[dict[str, float]] = []
 
     def run(self, rounds: int, load: float) -> None:
-        """All of it; a round has two minutes."""
+        """Run all rounds."""
         with self.at_work(0) as acts:
-            time.sleep(WARMING_UP)
-        most = sum(acts) / WARMING_UP
-        print(f"{most:.0f} acts a second without pauses; now {load:.0%}, {2 * rounds} minutes.")
+            time.sleep(WARM_UP_SECONDS)
+        rate = sum(acts) / WARM_UP_SECONDS
+        print(f"{rate:.0f} acts a second without pauses; now {load:.0%}, {2 * rounds} minutes.")
         self.look()
-        with self.at_work(len(self.people) / (load * most)):
+        with self.at_work(len(self.people) / (load * rate)):
             began = time.monotonic()
             for cycle in range(rounds):
                 for second, trouble in TROUBLES:
@@ -80,7 +79,7 @@ class Soak:
 
     @contextmanager
     def at_work(self, pace: float) -> Iterator[list[int]]:
-        """Everybody works; afterwards, how often each has acted."""
+        """Let all people work; at the end the list has how often each one acted."""
         over = Event()
         acts: list[int] = []
         with ThreadPoolExecutor(len(self.people)) as pool:
@@ -92,39 +91,37 @@ class Soak:
             acts += [each.result() for each in working]
 
     def reload(self) -> None:
-        """New workers, as for new settings."""
+        """Replace all workers, as for new settings."""
         self.served.live.process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
-        """One worker, in the middle of whatever it does."""
+        """Kill one worker, whatever it is doing."""
         os.kill(random.choice(workers_of(self.served.live)), signal.SIGKILL)  # noqa: S311
 
     def outage(self) -> None:
-        """The database is away."""
+        """Take the database away for a while."""
         if self.relay:
             self.relay.cut()
-            time.sleep(OUTAGE)
+            time.sleep(OUTAGE_SECONDS)
             self.relay.mend()
             return
-        with closing(
-            sqlite3.connect(self.served.folder / "tasks.db", isolation_level=None)
-        ) as other:
+        file = self.served.folder / "tasks.db"
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            time.sleep(OUTAGE)
+            time.sleep(OUTAGE_SECONDS)
 
     def look(self) -> None:
-        """What the processes and the folder hold."""
-        processes = self.served.processes()
+        """Note what the processes and the folder hold."""
         self.held.append(
             {
                 "MB of memory": self.served.memory(),
-                "open files": sum(len(list((each / "fd").iterdir())) for each in processes),
+                "open files": self.served.open_files(),
                 "files in instance/": len(list(self.served.folder.iterdir())),
             }
         )
 
     def report(self) -> list[str]:
-        """Print the figures, and return what is wrong."""
+        """Print the figures and return what is wrong."""
         counts = sum((person.counts for person in self.people), Counter[str]())
         print("| what | how often |\n| --- | ---: |")
         for name in sorted(counts):
@@ -133,25 +130,22 @@ class Soak:
         for name in first:
             most = max(held[name] for held in self.held)
             print(f"{name}: {first[name]:.0f}, at most {most:.0f}, at the end {last[name]:.0f}")
+        allowed = {
+            "MB of memory": MAX_GROWTH * first["MB of memory"],
+            "open files": first["open files"] + MORE_OPEN_FILES,
+            "files in instance/": first["files in instance/"],
+        }
         wrong = [each for person in self.people for each in person.wrong]
-        if last["MB of memory"] > GROWTH * first["MB of memory"]:
-            wrong.append("memory grew")
-        if last["open files"] > first["open files"] + OPEN_FILES:
-            wrong.append("open files grew")
-        if last["files in instance/"] > first["files in instance/"]:
-            wrong.append("files in instance/ grew")
-        return wrong
+        return wrong + [f"{name} grew" for name in first if last[name] > allowed[name]]
 
 
 def soak(folder: Path, arguments: argparse.Namespace) -> list[str]:
-    """Serve from ``folder``; what is wrong."""
-    settings: dict[str, Any] = dict(LIFETIMES)
-    relay = None
+    """Run a soak in this folder and return what is wrong."""
+    settings, relay = SETTINGS, None
     if databases.server:
-        databases.settings(folder)
-        relay = Relay(databases.at()["server"])
-        way = databases.made[folder] | {"server": relay.server}
-        settings["DATABASE_URL"] = sqlserver.connection_string(way)
+        address = databases.settings(folder)["TASKS_DATABASE_URL"]
+        relay = Relay(server_of(address))
+        settings = SETTINGS | {"DATABASE_URL": relay.through(address)}
     with serving(folder, workers=2, **settings) as live:
         people = [Person(live.url, number) for number in range(arguments.people)]
         trial = Soak(Served(live, folder), people, relay)
@@ -160,13 +154,13 @@ def soak(folder: Path, arguments: argparse.Namespace) -> list[str]:
 
 
 def main() -> None:
-    """Print what was seen."""
+    """Run a soak and print what was seen."""
     parser = argparse.ArgumentParser(
         prog="benchmarks.soak", description=str(__doc__).partition("\n")[0]
     )
     parser.add_argument("--rounds", type=int, default=30, help="of two minutes")
     parser.add_argument("--people", type=int, default=8)
-    parser.add_argument("--load", type=float, default=0.5, help="of what people reach, a share")
+    parser.add_argument("--load", type=float, default=0.5, help="share of the greatest rate")
     arguments = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as name:

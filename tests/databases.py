@@ -1,6 +1,7 @@
-"""The databases of a test run: files of its own, or databases of its own on the server that is named."""
+"""The databases of a test run: files, or databases on the SQL Server that TASKS_TEST_DATABASE_URL names."""
 
 import os
+import re
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -12,9 +13,9 @@ TABLES = ("RefreshToken", "Task", "[User]", "SchemaVersion")
 
 
 class Databases:
-    """The databases of this run on SQL Server, each made when it is first asked for.
+    """The databases of this run on SQL Server. Each one is made when a test first asks for it.
 
-    TASKS_TEST_DATABASE_URL is the address of a server, with a login that may create databases.
+    The address of the server must have a login that may create databases.
     """
 
     server = os.environ.get("TASKS_TEST_DATABASE_URL", "")
@@ -24,24 +25,28 @@ class Databases:
         self.made: dict[Path, str] = {}  # connection strings
 
     def on(self, name: str) -> str:
-        """The connection string of a database on the server."""
+        """Return the connection string of a database on the server."""
         return sqlserver.on_database(sqlserver.connection_string(self.server), name)
 
     def settings(self, instance: Path) -> dict[str, str]:
-        """The settings with which a service whose instance folder this is has a database of its own."""
+        """Return the settings that give a service with this instance folder a database."""
         if not self.server:
             return {}
         address = self.made.get(instance) or self.create(instance)
         return {"TASKS_DATABASE_URL": address, "TASKS_UPGRADE_ON_START": "true"}
 
     def is_imitation(self) -> bool:
-        """Whether the server is not Microsoft's, with gaps that are not ours."""
+        """Tell whether the server is not Microsoft's. An imitation lacks things that we use."""
         with closing(sqlserver.connect(self.on("master"))) as connection:
             return "Microsoft" not in connection.execute("SELECT @@VERSION").fetchval()
 
     def create(self, instance: Path) -> str:
-        address = self.on(f"TasksTest_{os.getpid()}_{len(self.made)}")
-        migrations.create(address)
+        address = self.on(f"Tasks'Test {os.getpid()} {len(self.made)}")
+        try:
+            migrations.create(address)
+        except migrations.MigrationError:
+            if not self.is_imitation():  # the database exists, without the option
+                raise
         self.made[instance] = address
         return address
 
@@ -53,15 +58,19 @@ class Databases:
                     pass
 
     def drop_all(self) -> None:
-        for address in self.made.values():
-            name = sqlserver.database_name(address)
+        for name in map(sqlserver.database_name, self.made.values()):
             with closing(sqlserver.connect(self.on("master"))) as connection:
-                with suppress(Exception):  # a test that failed may have left connections open
-                    connection.execute(
-                        f"ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE"
-                    )
-                with suppress(Exception):
-                    connection.execute(f"DROP DATABASE {name}")
+                for statement in (  # a test that failed may have left connections open
+                    f"ALTER DATABASE [{name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE",
+                    f"DROP DATABASE [{name}]",
+                ):
+                    with suppress(Exception):
+                        connection.execute(statement)
+
+
+def batches(script: str) -> list[str]:
+    """Return the batches of a script, as sqlcmd sends them."""
+    return [batch for batch in re.split("(?m)^GO$", script) if batch.strip()]
 
 
 databases = Databases()

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,8 +71,9 @@ def environment(
 
 
 def load_settings(environ: dict[str, str]) -> Settings:
-    """The settings of a process with this environment."""
-    with patch.dict(os.environ, environ, clear=True):
+    """The settings of a process with this environment; a .env file of the checkout is not read."""
+    folder = Path(environ.get("TASKS_INSTANCE_PATH", ".")).parent
+    with patch.dict(os.environ, environ, clear=True), chdir(folder if folder.is_dir() else "."):
         return Settings()
 
 

@@ -37,7 +37,9 @@ def init_limits(app: Flask, settings: Settings) -> None:
     uri = settings.ratelimit_storage_uri
     try:
         storage: Any = storage_from_string(uri, wrap_exceptions=True, **_redis_options(uri))
-        with suppress(StorageError):  # Redis may be away for now, but its client must know all options
+        with suppress(
+            StorageError
+        ):  # Redis may be away for now, but its client must know all options
             storage.get("")
     except Exception as error:  # of many types; some messages quote the password
         raise ConfigError(

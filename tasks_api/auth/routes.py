@@ -89,7 +89,7 @@ def log_in(body: dict[str, Any]) -> Any:
 
 @public.post("/refresh_token")
 @returns(TokenResponse())
-@refuses(INVALID_GRANT, CROSS_ORIGIN, security=[{"cookie": []}, {}])
+@refuses(INVALID_GRANT, CROSS_ORIGIN)
 @takes(RefreshRequest())
 def refresh_token(body: dict[str, Any]) -> Any:
     """Refresh.

@@ -28,7 +28,7 @@ Parameters = Mapping[str, Any] | None  # the values of a statement's bindparams
 
 POOL_SECONDS = 5  # how long a request waits for a connection
 RETRY_PAUSES = (0.05, 0.2)  # the longest pause before each retry, in seconds
-RETRY_SECONDS = 2  # no retry begins later than this
+RETRY_SECONDS = 2  # no retry after a lost connection begins later than this
 
 CONNECTIONS = Gauge(
     "tasks_database_connections_in_use",
@@ -45,18 +45,18 @@ def init_database(app: Flask, settings: Settings) -> None:
     Raises:
         ConfigError: pyodbc cannot be loaded, which SQL Server needs.
     """
-    if settings.database_file:
-        url, options = sqlite.engine_arguments(settings.database_file)
-    else:
-        url, options = sqlserver.engine_arguments(settings.database_url)
-    app.config["SQLALCHEMY_DATABASE_URI"] = url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options | {
-        "pool_size": settings.threads,
-        "max_overflow": 0,
-        "pool_timeout": POOL_SECONDS,
-        "hide_parameters": True,  # they contain hashes and emails, and errors are logged
-    }
     try:
+        if settings.database_file:
+            url, options = sqlite.engine_arguments(settings.database_file)
+        else:
+            url, options = sqlserver.engine_arguments(settings.database_url)
+        app.config["SQLALCHEMY_DATABASE_URI"] = url
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options | {
+            "pool_size": settings.threads,
+            "max_overflow": 0,
+            "pool_timeout": POOL_SECONDS,
+            "hide_parameters": True,  # they contain hashes and emails, and errors are logged
+        }
         db.init_app(app)
     except ImportError as error:
         reason = f"{error} (Debian, Ubuntu: apt-get install unixodbc; macOS: brew install unixodbc)"
@@ -203,9 +203,9 @@ def retried(action: Callable[[], T], *, changes_nothing: bool) -> T:
             return action()
         except DBAPIError as error:
             _release_connection()
-            is_lost = changes_nothing and error.connection_invalidated
-            can_retry = is_lost or sqlserver.is_deadlock_victim(error)
-            if pause is None or not can_retry or time.monotonic() > deadline:
+            is_in_time = time.monotonic() < deadline
+            is_lost = changes_nothing and error.connection_invalidated and is_in_time
+            if pause is None or not (is_lost or sqlserver.is_deadlock_victim(error)):
                 raise
         time.sleep(pause * random.random())  # noqa: S311
     raise AssertionError("not reached")

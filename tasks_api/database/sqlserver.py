@@ -30,7 +30,7 @@ ROLLBACK = "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"  # XACT_ABORT may have roll
 NEWEST_DRIVER = "ODBC Driver 18 for SQL Server"
 _DRIVER_NAME = re.compile(r"ODBC Driver (1[7-9]|[2-9]\d) for SQL Server")
 _PAIR = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)")
-_TIMEOUT_KEYWORDS = ("login timeout", "logintimeout", "connect timeout", "connection timeout")
+_TIMEOUT_KEYWORD = re.compile("(login|connect|connection) ?timeout")
 
 DEADLOCK_VICTIM = 1205
 LOCK_TIMEOUT = 1222
@@ -78,8 +78,8 @@ def connection_string(address: str) -> str:
     """
     if "://" in address.partition("=")[0]:
         url = make_url(address).set(drivername="mssql+pyodbc")
-        if "driver" not in {name.lower() for name in url.query}:
-            url = url.update_query_dict({"driver": find_driver()})
+        query: dict[str, Any] = {name.lower(): value for name, value in url.query.items()}
+        url = url.set(query={"driver": find_driver(), **query})
         ((address,), _) = url.get_dialect()().create_connect_args(url)
     defaults = {
         "Driver": "{" + find_driver() + "}",
@@ -93,7 +93,8 @@ def connection_string(address: str) -> str:
 
 def _keywords(connection_string: str) -> dict[str, str]:
     pairs = _PAIR.findall(connection_string)
-    return {name.lower(): value.strip() for name, value in pairs}
+    # Of two equal keywords the driver takes the first.
+    return {name.lower(): value.strip() for name, value in reversed(pairs)}
 
 
 def database_name(connection_string: str) -> str:
@@ -127,9 +128,9 @@ def connect(connection_string: str, query_seconds: int = QUERY_SECONDS) -> Any:
     import pyodbc
 
     pyodbc.pooling = False  # SQLAlchemy has a pool
-    given = _keywords(connection_string)
-    timeouts = [int(given[name]) for name in _TIMEOUT_KEYWORDS if given.get(name, "").isdecimal()]
-    seconds = timeouts[0] if timeouts else LOGIN_SECONDS
+    given = _keywords(connection_string).items()
+    timeouts = [value for name, value in given if _TIMEOUT_KEYWORD.fullmatch(name)]
+    seconds = int(timeouts[0]) if timeouts else LOGIN_SECONDS
     connection = pyodbc.connect(connection_string, timeout=seconds, autocommit=True)
     connection.timeout = query_seconds
     # XACT_ABORT: a statement that fails ends its transaction. NOCOUNT OFF: the server reports how many rows changed.

@@ -40,6 +40,7 @@ _PARAMETER_SCHEMAS = {
 _INFO = {
     "description": "Sign up, log in, refresh, and keep a list of tasks. Every error is "
     "`application/problem+json`; `errorCode` is for programs, `error` for people.",
+    "contact": {"name": "The operator of this service"},
     "license": {"name": "MIT", "identifier": "MIT"},
 }
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
@@ -95,6 +96,8 @@ def init_openapi(app: Flask, version: str, cookie_name: str) -> None:
         "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     )
     spec.components.security_scheme("cookie", cookie)
+    for name in app.blueprints:
+        spec.tag({"name": name})
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         if "openapi" in vars(view):

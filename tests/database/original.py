@@ -1,4 +1,4 @@
-"""The .NET original on the same database: its algorithm, and the SQL that Entity Framework sends for it."""
+"""The .NET original on the same database: its hashes, and the SQL that Entity Framework sends."""
 
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
@@ -8,22 +8,17 @@ from typing import Any
 from tests.live import PASSWORD
 
 NOON = "2026-01-01T12:00:00"
+SALT = b64encode(b"s" * 32).decode()
 
 
 class Original:
-    """What it does to the rows of one user at a time."""
+    """What the original does to the rows of one user at a time."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
-        cursor = self.connection.execute(sql, *values)
-        found: list[Any] = []
-        while True:
-            if cursor.description:
-                found = cursor.fetchall()
-            if not cursor.nextset():
-                return found
+        return list(self.connection.execute(sql, *values).fetchall())
 
     @staticmethod
     def hash(secret: str, salt: str) -> str:
@@ -31,11 +26,10 @@ class Original:
         return b64encode(key).decode()
 
     def sign_up(self, email: str) -> None:
-        salt = b64encode(b"s" * 32).decode()
         self.rows(
             "SET NOCOUNT ON;\nINSERT INTO [User] ([Active], [Email], [FirstName], [LastName], [Password],"
             " [PasswordSalt], [TS])\nOUTPUT INSERTED.[Id]\nVALUES (?, ?, ?, ?, ?, ?, ?);",
-            *(True, email, "Olle", "Original", self.hash(PASSWORD, salt), salt, NOON),
+            *(True, email, "Olle", "Original", self.hash(PASSWORD, SALT), SALT, NOON),
         )
 
     def log_in(self, email: str, token: str) -> bool:
@@ -48,12 +42,11 @@ class Original:
         if len(users) != 1 or users[0].Password != self.hash(PASSWORD, users[0].PasswordSalt):
             return False
         self.log_out(users[0].Id)
-        salt = b64encode(b"t" * 32).decode()
-        now = _now()
+        moment = _now()
         self.rows(
             "SET NOCOUNT ON;\nINSERT INTO [RefreshToken] ([ExpiryDate], [TokenHash], [TokenSalt], [TS], [UserId])\n"
             "OUTPUT INSERTED.[Id]\nVALUES (?, ?, ?, ?, ?);",
-            *(now + timedelta(days=14), self.hash(token, salt), salt, now, users[0].Id),
+            *(moment + timedelta(days=14), self.hash(token, SALT), SALT, moment, users[0].Id),
         )
         return True
 

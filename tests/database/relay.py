@@ -1,10 +1,16 @@
-"""A way to a server that a test can cut, stall and mend."""
+"""A TCP relay in front of a server, which a test can cut, stall and mend."""
 
 import contextlib
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable
+
+
+def server_of(connection_string: str) -> str:
+    """Return the server that an ODBC connection string names."""
+    return str(re.findall("(?:^|;)server=([^;]*)", connection_string, re.IGNORECASE)[0])
 
 
 def begin(action: Callable[..., None], *arguments: object) -> None:
@@ -12,11 +18,11 @@ def begin(action: Callable[..., None], *arguments: object) -> None:
 
 
 class Relay:
-    """Passes TCP connections on from a port of its own on loopback.
+    """Passes TCP connections on from a free port of loopback.
 
     Args:
-        server: where to, as SQL Server's names are written.
-        delay: seconds that everything takes each way.
+        server: the target, as SQL Server's names are written.
+        delay: seconds that each packet takes each way.
     """
 
     def __init__(self, server: str, delay: float = 0) -> None:
@@ -25,7 +31,7 @@ class Relay:
         self.target = (host, int(port or 1433))
         self.flowing = threading.Event()
         self.flowing.set()
-        # What clients have sent, a piece for each time that they waited for an answer.
+        # What clients have sent, one piece for each time that they waited for an answer.
         self.sent: list[bytes] = []
         self._sockets: set[socket.socket] = set()
         self.port = 0
@@ -37,8 +43,12 @@ class Relay:
     def __exit__(self, *_error: object) -> None:
         self.cut()
 
+    def through(self, connection_string: str) -> str:
+        """Return the connection string that leads through this relay."""
+        return f"Server={self.server};{connection_string}"  # the first of two equal names counts
+
     def cut(self) -> None:
-        """As when the server stops: connections break, new ones are refused."""
+        """Break all connections and refuse new ones, as when the server stops."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -46,17 +56,17 @@ class Relay:
         self.break_connections()
 
     def break_connections(self) -> None:
-        """As when a firewall forgets them."""
+        """Break all connections, as when a firewall forgets them."""
         for end in list(self._sockets):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
     def stall(self) -> None:
-        """As when the network swallows every packet."""
+        """Pass nothing on, as when the network swallows every packet."""
         self.flowing.clear()
 
     def mend(self) -> None:
-        """All is well again, on the same port."""
+        """Work again, on the same port."""
         self.flowing.set()
         if self._listener.fileno() == -1:
             self._listen()

@@ -1,271 +1,244 @@
-"""Promises that only a SQL Server can keep or break. What holds on every database is tested elsewhere, there too."""
+"""Promises that only a SQL Server can keep or break. Other promises are tested on it too, elsewhere."""
 
 import re
-import subprocess
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
-from sqlalchemy import text
-from sqlalchemy.dialects import mssql
-from werkzeug.test import TestResponse
 
-from tasks_api.clock import to_smalldatetime
 from tasks_api.config import ROOT, current_settings
-from tasks_api.database import check, migrations, sqlserver
-from tasks_api.database.engine import db, execute
-from tasks_api.database.tables import metadata
-from tests.conftest import MakeApp, Person, joined, problem
+from tasks_api.database import migrations, sqlserver
+from tasks_api.database.engine import db
+from tasks_api.database.tables import session_table
+from tests.conftest import MakeApp, Person, joined, problem, write
+from tests.database.conftest import upgrade_as
 from tests.database.original import Original
-from tests.database.relay import Relay
-from tests.databases import databases, needs_server
+from tests.databases import TABLES, batches, databases, needs_server
+from tests.live import code_block, environment, flask, output_of
 
 pytestmark = needs_server
+PAGE = "docs/sql-server.md"
+OFF = {"UPGRADE_ON_START": "false"}
+
+
+# --- databases that others made ------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def raw(app: Flask) -> Iterator[Any]:
-    """Somebody else's connection to the database of ``app``."""
-    with closing(sqlserver.connect(databases.made[databases.shared])) as connection:
-        yield connection
+def empty(make_app: MakeApp) -> Iterator[Flask]:
+    """An app on a database without tables."""
+    app = make_app(**OFF)
+    with app.app_context():
+        yield app
 
 
-def make_tables(collation: str) -> None:
-    """As an original database has them whose texts compare otherwise."""
-    made = (ROOT / "sql" / "sqlserver" / "001_tasksdb.sql").read_text()
-    made = re.sub(r"(nvarchar\(\d+\))", rf"\1 COLLATE {collation}", made)
-    databases.execute(databases.shared, *migrations._batches(made))
+def upgrade_with(collation: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = migrations.scripts(current_settings)
+    changed = folder / first.name
+    changed.write_text(re.sub(r"(nvarchar\(\d+\))", rf"\1 COLLATE {collation}", first.read_text()))
+    upgrade_as([changed, *others], monkeypatch)
 
 
 @pytest.mark.parametrize("collation", ["Latin1_General_CI_AI", "Latin1_General_100_CI_AS_SC_UTF8"])
-def test_any_collation_that_ignores_case_will_do(make_app: MakeApp, collation: str) -> None:
-    app = make_app(UPGRADE_ON_START="false")
+def test_any_collation_that_ignores_case_works(
+    empty: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collation: str
+) -> None:
     try:
-        make_tables(collation)
-    except Exception as error:
+        upgrade_with(collation, tmp_path, monkeypatch)
+    except migrations.MigrationError as error:
         if "does not exist" not in str(error):
             raise
         pytest.skip(f"this server has no such collation: {error}")
-    with app.app_context():
-        migrations.upgrade(db.engine, current_settings)
-    anna = joined(app)
+    anna = joined(empty)
     problem(anna.sign_up(email="ANNA@EXAMPLE.COM"), 422, "S02")
     task = anna.add_task("Köp mjölk 🥛").get_json()
     assert anna.tasks() == [task]
-    anna.renew()
 
 
 @pytest.mark.parametrize("collation", ["Latin1_General_CS_AS", "Turkish_CI_AS"])
-def test_emails_that_tell_case_apart_are_refused_and_named(
-    make_app: MakeApp, collation: str
+def test_a_collation_of_emails_that_tells_case_apart_is_refused_by_name(
+    empty: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collation: str
 ) -> None:
-    make_app(UPGRADE_ON_START="false")
-    make_tables(collation)
-    refusal = r"User\.Email tells I from i, for its collation is \S+;"
-    with (
-        make_app(UPGRADE_ON_START="false").app_context(),
-        pytest.raises(migrations.MigrationError, match=refusal),
-    ):
-        migrations.upgrade(db.engine, current_settings)
+    with pytest.raises(migrations.MigrationError, match=r"collation of User\.Email, \S+, tells I"):
+        upgrade_with(collation, tmp_path, monkeypatch)
 
 
-def test_a_trigger_that_is_in_the_way_is_named(make_app: MakeApp, client: FlaskClient) -> None:
+def test_a_trigger_is_refused_by_name(empty: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgrade_as(migrations.scripts(current_settings)[:1], monkeypatch)
     trigger = "CREATE TRIGGER AuditTask ON Task AFTER INSERT AS SELECT 1"
     databases.execute(databases.shared, trigger)
-    with make_app(UPGRADE_ON_START="false").app_context():
-        facts, is_usable = check.report(db.engine, current_settings)
-        assert not is_usable
-        assert "disable audittask" in facts["triggers"].lower()
-        execute(text("DROP TABLE SchemaVersion"))  # as where the original made the tables
-        with pytest.raises(migrations.MigrationError, match=r"(?i)the trigger AuditTask"):
-            migrations.upgrade(db.engine, current_settings)
+    with pytest.raises(migrations.MigrationError, match=r"(?i)the trigger AuditTask"):
+        migrations.upgrade(current_settings)
 
 
-@pytest.mark.parametrize("name", ["日本語 Ω≈ç√ 😀 ؏", "'; DROP TABLE Task; --", "x" * 100])
-def test_any_text_survives(anna: Person, name: str) -> None:
-    task = anna.add_task(name).get_json()
-    assert anna.call("GET", f"/api/tasks/{task['id']}").get_json()["name"] == name
+# --- locks of another program --------------------------------------------------------------------------------
 
 
-def test_a_smalldatetime_is_rounded_as_the_server_does_it(raw: Any) -> None:
-    start = datetime(2026, 2, 28, 23, 58, tzinfo=UTC)
-    for milliseconds in (0, 29_998, 29_999, 30_000, 59_999, 89_998, 89_999):
-        moment = start + timedelta(milliseconds=milliseconds)
-        sent = moment.replace(tzinfo=None).isoformat(" ")
-        rounded = raw.execute("SELECT CAST(CAST(? AS datetime2(3)) AS smalldatetime)", sent)
-        assert rounded.fetchval().replace(tzinfo=UTC) == to_smalldatetime(moment)
-
-
-def test_parameters_have_the_types_of_their_columns(make_app: MakeApp) -> None:
-    """Otherwise the server would convert the column, and scan where it could seek. Seen on the wire."""
-    make_app()
-    keywords = databases.made[databases.shared]
-    with Relay(keywords["server"]) as relay:
-        way = keywords | {"server": relay.server, "encrypt": "no"}
-        app = make_app(DATABASE_URL=sqlserver.connection_string(way))
-        anna = joined(app)
-        anna.renew()
-        task = anna.add_task().get_json()["id"]
-        anna.call("GET", "/api/tasks?isCompleted=true&after=1")
-        anna.call("PATCH", f"/api/tasks/{task}", json={"name": "y"})
-        anna.call("DELETE", f"/api/tasks/{task}")
-        anna.call("DELETE", "/api/users/sessions")
-    types: dict[str, str] = {}
-    for table in metadata.tables.values():
-        for column in table.columns:
-            kind = column.type.compile(mssql.dialect()).lower()
-            types[f"{table.name}.{column.name}"] = kind.replace("integer", "int")
-    # Compared to the millisecond, in rows that another column has found.
-    types["RefreshToken.ExpiryDate"] = "datetime2"
-    compared = set()
-    for piece in relay.sent:
-        for said in (piece.decode("utf-16-le", "ignore"), piece[1:].decode("utf-16-le", "ignore")):
-            declarations = re.findall(r"(@P\d+) ([A-Za-z]\w*(?:\(\d+\))?)", said)
-            # The list of declarations comes before the statement: the first of a name counts.
-            declared = {name: kind.lower() for name, kind in reversed(declarations)}
-            for table_name, column_name, name in re.findall(
-                r"\[(\w+)\]\.\[(\w+)\] [=>] (@P\d+)", said
-            ):
-                compared.add(f"{table_name}.{column_name}")
-                assert declared[name] == types[f"{table_name}.{column_name}"], said
-    found_by = {"User.Email", "User.Id", "RefreshToken.SessionId", "RefreshToken.UserId", "Task.Id"}
-    assert compared >= found_by
-
-
-def test_a_statement_is_one_round_trip_and_a_changed_schema_fails_none(make_app: MakeApp) -> None:
-    make_app()
-    keywords = databases.made[databases.shared]
-    with Relay(keywords["server"]) as relay:
-        way = keywords | {"server": relay.server, "encrypt": "no"}
-        app = make_app(DATABASE_URL=sqlserver.connection_string(way), MAX_SESSIONS="2")
-        anna = joined(app)
-        for _ in range(2):
-            anna.log_in()
-        task = anna.add_task().get_json()["id"]
-        requests: list[tuple[int, Callable[[], TestResponse]]] = [
-            (2, lambda: anna.call("GET", "/api/tasks")),
-            (2, lambda: anna.call("GET", f"/api/tasks/{task}")),
-            (2, lambda: anna.add_task()),
-            (2, lambda: anna.call("PATCH", f"/api/tasks/{task}", json={"name": "y"})),
-            (2, lambda: anna.call("DELETE", "/api/tasks/1000000")),
-            (2, lambda: anna.call("GET", "/api/users/info")),
-            (2, lambda: anna.call("GET", "/api/users/sessions")),
-            (2, lambda: anna.renew()),
-            (2, lambda: anna.client.get("/health/ready")),
-            (8, anna.log_in),
-        ]
-        for change in (
-            "",
-            "ALTER TABLE Task ADD Note nvarchar(9) NULL",
-            "ALTER TABLE RefreshToken ADD Note nvarchar(9) NULL",
-            "DROP INDEX IX_Task_UserId_Id ON Task; CREATE INDEX IX_Task_UserId_Id ON Task (UserId, Id)",
-        ):
-            databases.execute(databases.shared, *filter(None, change.split("; ")))
-            for most, request in requests:
-                assert request().status_code < 500  # the first after a change
-                anna.is_in()  # which marks an answer as used
-                relay.sent.clear()
-                assert request().status_code < 500
-                assert len(relay.sent) <= most
-
-
-def test_the_benchmark_sends_what_the_service_sends() -> None:
-    options = "--seconds 1 --delays 0.1 --clients 1"
-    command = [sys.executable, "-m", "benchmarks.sqlserver", *options.split()]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    named = [line.split()[0] for line in done.stdout.splitlines()[-4:]]
-    assert named == ["list", "add", "refresh", "login"]
-
-
-def test_a_deadlock_ends_well(anna: Person, app: Flask, raw: Any) -> None:
-    """A login locks the user, then its sessions; somebody else does it the other way round."""
-    with app.app_context():
-        execute(text("UPDATE RefreshToken SET ExpiryDate = '2020-01-01'"))  # a login will delete it
-    raw.autocommit = False
-    raw.execute("UPDATE RefreshToken SET Counter = Counter")
+def test_the_victim_of_a_deadlock_is_retried(anna: Person, app: Flask, other_program: Any) -> None:
+    """A login locks the user, then its sessions. The other program locks them in the other order."""
+    write(app, session_table, expiry_date=datetime(2020, 1, 1, tzinfo=UTC))  # a login deletes it
+    other_program.execute("SET DEADLOCK_PRIORITY HIGH")
+    other_program.execute("BEGIN TRANSACTION")
+    other_program.execute("UPDATE RefreshToken SET Counter = Counter")
     with ThreadPoolExecutor(1) as pool:
-        login = pool.submit(Person(app.test_client()).log_in)
+        login = pool.submit(anna.log_in)
         time.sleep(1)  # until the login waits for the session
-        with suppress(Exception):  # either of the two is the victim
-            raw.execute("UPDATE [User] SET Active = 1")
-        raw.rollback()
+        with suppress(Exception):  # each of the two can be the victim
+            other_program.execute("UPDATE [User] SET Active = 1")
+        other_program.execute("IF @@TRANCOUNT > 0 ROLLBACK")
         assert login.result(30).status_code == 200
 
 
-def test_a_deletion_waits_for_a_task_that_is_being_added(anna: Person, raw: Any) -> None:
-    raw.autocommit = False
-    raw.execute(f"INSERT INTO Task VALUES ({anna.user_id}, N'x', 0, '2026-01-01')")
-    with ThreadPoolExecutor(1) as pool:
-        deletion = pool.submit(anna.delete_account)
-        time.sleep(1)  # until it waits
-        raw.commit()
-        answer = deletion.result(30)
-    if answer.status_code == 409 and databases.is_imitation():
-        pytest.skip("this server locks no ranges")
-    assert answer.status_code == 204
-    assert not raw.execute("SELECT COUNT(*) FROM Task").fetchval()
-
-
-def test_a_lock_that_is_held_too_long_is_503_and_keeps_the_connection(
-    anna: Person, raw: Any
-) -> None:
+def test_a_lock_that_is_held_too_long_is_503(anna: Person, other_program: Any) -> None:
     task = anna.add_task().get_json()["id"]
-    raw.autocommit = False
-    raw.execute("UPDATE Task SET Name = Name")
-    with closing(sqlserver.connect(databases.made[databases.shared])) as other:
-        with pytest.raises(Exception, match=r"(?i)lock") as refusal:
-            other.execute("UPDATE Task SET Name = Name")
-        if sqlserver.LOCK_TIMEOUT not in sqlserver.error_numbers(refusal.value):
-            pytest.skip(f"this server has another number for it: {refusal.value}")
-    problem(anna.call("PATCH", f"/api/tasks/{task}", json={"name": "y"}), 503, "unavailable")
-    raw.rollback()
-    assert anna.call("PATCH", f"/api/tasks/{task}", json={"name": "y"}).status_code == 200
+    other_program.execute("BEGIN TRANSACTION")
+    other_program.execute("UPDATE Task SET Name = Name")
+    answer = anna.call("DELETE", f"/api/tasks/{task}")
+    if answer.status_code == 500 and databases.is_imitation():
+        pytest.skip("this server has another number for it")
+    problem(answer, 503, "unavailable")
 
 
-def test_users_go_back_and_forth_between_this_service_and_the_original(make_app: MakeApp) -> None:
+# --- beside the .NET original --------------------------------------------------------------------------------
+
+
+def test_users_go_back_and_forth_between_this_service_and_the_original(
+    make_app: MakeApp, other_program: Any
+) -> None:
     app = make_app(MAX_SESSIONS="1", PASSWORD_ITERATIONS="100000")
     anna, olle = joined(app), Person(app.test_client(), "olle@example.com")
-    with closing(sqlserver.connect(databases.made[databases.shared])) as connection:
-        original = Original(connection)
+    original = Original(other_program)
 
-        anna.add_task("made here")
-        # It reads our password and replaces our session.
-        assert original.log_in(anna.email, "token one")
-        assert not anna.is_in()
-        assert original.accepts(anna.user_id, "token one")
-        original.add_task(anna.user_id, "made there")
-        assert original.tasks(anna.user_id) == ["made here", "made there"]
+    anna.add_task("made here")
+    # The original reads our password and replaces our session.
+    assert original.log_in(anna.email, "token one")
+    assert not anna.is_in()
+    assert original.accepts(anna.user_id, "token one")
+    original.add_task(anna.user_id, "made there")
+    assert original.tasks(anna.user_id) == ["made here", "made there"]
 
-        anna.log_in()  # we replace its session
-        assert not original.accepts(anna.user_id, "token one")
-        assert len(anna.tasks()) == 2
+    anna.log_in()  # we replace the original's session
+    assert not original.accepts(anna.user_id, "token one")
+    assert len(anna.tasks()) == 2
+    anna.renew()
+    original.log_out(anna.user_id)
+    assert not anna.is_in()
+
+    anna.log_in()
+    anna.change_info(email="new@example.com", currentPassword=anna.password)
+    assert not original.log_in(anna.email, "token two")
+    assert original.log_in("new@example.com", "token two")
+    anna.email = "new@example.com"
+    anna.log_in()
+    assert anna.delete_account().status_code == 204
+    assert not original.log_in(anna.email, "token two")
+
+    original.sign_up(olle.email)
+    assert olle.log_in().status_code == 200
+    assert original.log_in(olle.email, "token three")
+    assert original.accepts(olle.user_id, "token three")
+
+
+# --- commands and pages of the operator ----------------------------------------------------------------------
+
+
+def flask_db(instance: Path, *words: str) -> tuple[int, str]:
+    """Return the exit status and the output of ``flask db``."""
+    return flask(instance, "db", *words, **OFF)
+
+
+def test_scripts_that_are_run_by_hand_leave_a_database_that_check_accepts(tmp_path: Path) -> None:
+    code, output = flask_db(tmp_path, "check")
+    assert code == 1
+    assert "run 'flask --app tasks_api db upgrade'" in output
+    for _ in range(2):
+        for path in sorted((ROOT / "sql" / "sqlserver").glob("00[1-9]_*.sql")):
+            script = batches(path.read_text())
+            databases.execute(tmp_path, "SET QUOTED_IDENTIFIER OFF", *script)  # as sqlcmd begins
+    code, output = flask_db(tmp_path, "check")
+    assert code == 0, output
+    assert re.search(r"server +SQL Server \d", output)
+
+
+def test_the_documented_way_to_a_server_that_exists(tmp_path: Path) -> None:
+    commands = code_block(PAGE, "## On a server that exists").splitlines()
+    script = [line for line in commands if not line.startswith(("make", "export TASKS_DATABASE"))]
+    if databases.is_imitation():  # which cannot set the database's option
+        script = [line for line in script if "db create" not in line]
+    script.append(".venv/bin/flask --app tasks_api db check")
+    text = "\n".join(script).replace(".venv/bin/flask", f"{sys.executable} -m flask")
+    output = output_of(
+        "bash", "-euc", text, environ=environment(tmp_path, UPGRADE_ON_START="false")
+    )
+    assert "Applied 002_sessions.sql" in output
+
+
+def test_the_documented_login_has_what_the_service_needs_and_no_more(
+    tmp_path: Path, make_app: MakeApp
+) -> None:
+    assert flask_db(tmp_path, "upgrade")[0] == 0
+    login = f"tasks_test_{uuid.uuid4().hex[:8]}"
+    script = code_block(PAGE, "## Least privilege", "sql").replace("tasks_service", login)
+    password = script.split("PASSWORD = N'")[1].split("'")[0]
+    # The first of two equal names counts.
+    service = f"UID={login};PWD={password};{databases.made[tmp_path]}"
+    app = make_app(DATABASE_URL=service, **OFF)
+    try:
+        databases.execute(tmp_path, *filter(str.strip, script.split(";")))
+        anna = joined(app)
+        anna.add_task()
         anna.renew()
-        assert anna.is_in()
-        original.log_out(anna.user_id)
-        assert not anna.is_in()
-
-        anna.log_in()
-        changed = anna.change_info(email="new@example.com", currentPassword=anna.password)
-        assert changed.status_code == 200
-        assert not original.log_in(anna.email, "token two")
-        assert original.log_in("new@example.com", "token two")
-        anna.email = "new@example.com"
-        anna.log_in()
+        assert anna.client.get("/health/ready").status_code == 200
         assert anna.delete_account().status_code == 204
-        assert not original.log_in(anna.email, "token two")
-        assert original.tasks(anna.user_id) == []
+        for forbidden in (
+            "CREATE TABLE X (Id int)",
+            "DROP TABLE Task",
+            "DELETE FROM SchemaVersion",
+        ):
+            with (
+                closing(sqlserver.connect(service)) as limited,
+                pytest.raises(Exception, match=r"(?i)permission|must be owner"),
+            ):
+                limited.execute(forbidden)
+    finally:
+        with app.app_context():
+            db.engine.dispose()  # a login that is in use cannot be dropped
+        things = [*(f"TABLE {table}" for table in TABLES), f"USER {login}", f"LOGIN {login}"]
+        databases.execute(tmp_path, *(f"DROP {thing}" for thing in things))
 
-        original.sign_up(olle.email)
-        assert olle.log_in().status_code == 200
-        assert original.log_in(olle.email, "token three")
-        assert original.accepts(olle.user_id, "token three")
+
+def test_a_backup_can_be_restored(tmp_path: Path) -> None:
+    for command in ("upgrade", "seed"):
+        assert flask_db(tmp_path, command)[0] == 0
+    name = f"[{sqlserver.database_name(databases.made[tmp_path])}]"
+    count = f"SELECT COUNT(*) FROM {name}.dbo.Task"
+    script = code_block(PAGE, "## Backup", "sql").replace("DATABASE TasksDb", f"DATABASE {name}")
+    backup, restore = script.splitlines()
+    with closing(sqlserver.connect(databases.on("master"), query_seconds=60)) as connection:
+        before = connection.execute(count).fetchval()
+        for statement in (backup, f"DELETE FROM {name}.dbo.Task", restore):
+            try:
+                cursor = connection.execute(statement)
+                while cursor.nextset():
+                    pass
+            except Exception as error:
+                if "not currently supported" in str(error):
+                    pytest.skip(f"this server has no backups: {error}")
+                raise
+        assert connection.execute(count).fetchval() == before > 0
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")
+def test_the_benchmark_sends_what_the_service_sends() -> None:
+    options = "--seconds 1 --delays 0.1 --clients 1"
+    lines = output_of(sys.executable, "-m", "benchmarks.sqlserver", *options.split()).splitlines()
+    assert [line.split()[0] for line in lines[-4:]] == ["list", "add", "refresh", "login"]

@@ -1,114 +1,86 @@
-"""Statements that a connection keeps prepared: which, how many, and what is never kept."""
+"""Cursors that a connection keeps, so that a statement stays prepared. test_on_sqlserver.py counts the round trips."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from tasks_api.database.statements import MOST, KeptCursor, keep
+from tasks_api.database.statements import MAX_KEPT, KeptCursor
 
 
-class Cursor:
-    """The driver's; each statement has two results."""
-
-    def __init__(self) -> None:
-        self.executed: list[str] = []
-        self.sizes: object = None
-        self.results = 1
-        self.failure: Exception | None = None
-        self.is_closed = False
-
-    def setinputsizes(self, sizes: object) -> None:
-        self.sizes = sizes
-
-    def execute(self, sql: str, *_parameters: object) -> None:
-        self.executed.append(sql)
-        self.results = 2
-        if "WRONG" in sql:
-            raise OSError("refused")
-
-    def nextset(self) -> bool:
-        if self.failure:
-            raise self.failure
-        self.results -= 1
-        return bool(self.results)
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-class Driver:
-    """A connection, and all cursors that it ever gave."""
+class Connection:
+    """A pooled connection, with all cursors that it made."""
 
     def __init__(self) -> None:
         self.info: dict[str, Any] = {}
-        self.cursors: list[Cursor] = []
-        keep(self)  # type: ignore[arg-type]
+        self.cursors: list[Mock] = []
 
-    def cursor(self) -> Cursor:
-        self.cursors.append(Cursor())
-        return self.cursors[-1]
+    def cursor(self) -> Mock:
+        cursor = Mock()
+        cursor.nextset.side_effect = [True, False] * 2  # each statement has two results
+        self.cursors.append(cursor)
+        return cursor
+
+    def kept(self) -> KeptCursor:
+        return KeptCursor(self, self.info)
 
     def run(self, sql: str) -> None:
-        with closing(KeptCursor(self)) as cursor:
+        with closing(self.kept()) as cursor:
             cursor.execute(sql)
 
-    def open_cursors(self) -> list[list[str]]:
-        return [cursor.executed for cursor in self.cursors if not cursor.is_closed]
+
+def executed(cursor: Mock) -> list[str]:
+    return [call.args[0] for call in cursor.execute.call_args_list]
 
 
 @pytest.fixture
-def driver() -> Driver:
-    return Driver()
+def connection() -> Connection:
+    return Connection()
 
 
-def test_a_text_has_a_cursor_of_its_own_and_keeps_its_very_object(driver: Driver) -> None:
-    texts = ["SELECT 1", "SELECT 2", "".join(["SELECT", " 1"])]
-    for text in texts:
-        driver.run(text)
-    one, two = driver.open_cursors()
-    assert one == ["SELECT 1"] * 2
-    assert one[1] is texts[0]
-    assert two == ["SELECT 2"]
+def test_equal_statements_share_a_cursor(connection: Connection) -> None:
+    for parts in (["SELECT ", "1"], ["SELECT", " 1"]):
+        connection.run("".join(parts))
+    connection.run("SELECT 2")
+    assert len(connection.cursors) == 2
 
 
-def test_parameters_have_their_types_each_time(driver: Driver) -> None:
-    for sizes in ([1], [2]):
-        cursor = KeptCursor(driver)
-        cursor.setinputsizes(sizes)
+def test_parameters_are_declared(connection: Connection) -> None:
+    with closing(connection.kept()) as cursor:
+        cursor.setinputsizes([1])
         cursor.execute("SELECT ?", 1)
-        assert driver.cursors[0].sizes == sizes
-        cursor.close()
+    connection.cursors[0].setinputsizes.assert_called_once_with([1])
 
 
-def test_two_at_a_time_have_a_cursor_each(driver: Driver) -> None:
-    first = KeptCursor(driver)
-    first.execute("SELECT 1")
-    driver.run("SELECT 1")
-    assert len(driver.cursors) == 2
-    first.close()
+def test_two_statements_at_a_time_have_a_cursor_each(connection: Connection) -> None:
+    with closing(connection.kept()) as first:
+        first.execute("SELECT 1")
+        connection.run("SELECT 1")
+    assert len(connection.cursors) == 2
 
 
-def test_what_nobody_has_read_is_read_before_a_cursor_rests(driver: Driver) -> None:
-    driver.run("SELECT 1")
-    assert driver.cursors[0].results == 0
+def test_all_results_are_read_before_a_cursor_is_kept(connection: Connection) -> None:
+    connection.run("SELECT 1")
+    assert connection.cursors[0].nextset.call_count == 2
 
 
-def test_no_more_than_some_are_kept_and_the_one_that_rests_longest_goes(driver: Driver) -> None:
-    for number in range(MOST):
-        driver.run(f"SELECT {number}")
-    driver.run("SELECT 0")
-    driver.run("SELECT 'one too many'")
-    assert [cursor.executed for cursor in driver.cursors if cursor.is_closed] == [["SELECT 1"]]
+def test_the_cursor_that_was_not_used_for_longest_makes_room(connection: Connection) -> None:
+    for number in range(MAX_KEPT):
+        connection.run(f"SELECT {number}")
+    connection.run("SELECT 0")
+    connection.run("SELECT 'one too many'")
+    closed = [executed(cursor) for cursor in connection.cursors if cursor.close.called]
+    assert closed == [["SELECT 1"]]
 
 
-def test_a_cursor_that_failed_is_not_kept(driver: Driver) -> None:
-    with pytest.raises(OSError, match="refused"):
-        driver.run("WRONG")
-    late = KeptCursor(driver)
-    late.execute("SELECT 1")
-    driver.cursors[-1].failure = OSError("the line broke")
-    late.close()
-    assert not driver.open_cursors()
-    driver.run("SELECT 1")
-    assert len(driver.cursors) == 3
+@pytest.mark.parametrize("method", ["execute", "nextset"])
+def test_a_cursor_that_failed_is_closed(connection: Connection, method: str) -> None:
+    connection.run("SELECT 1")
+    (kept,) = connection.cursors
+    getattr(kept, method).side_effect = OSError("the connection broke")
+    with suppress(OSError):
+        connection.run("SELECT 1")
+    kept.close.assert_called_once()
+    connection.run("SELECT 1")
+    assert len(connection.cursors) == 2

@@ -1,14 +1,12 @@
-"""What the image and compose.yaml say, as far as it can be run outside of them."""
+"""Dockerfile and compose.yaml, as far as they can be tried without Docker."""
 
 import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -18,13 +16,13 @@ import pytest
 import requests
 import yaml
 
-from tasks_api.config import ROOT, Settings
+from tasks_api.config import ROOT
 from tests.live import (
     Live,
-    at_once,
     bearer,
     environment,
     free_port,
+    load_settings,
     new_user,
     output_of,
     run,
@@ -37,11 +35,13 @@ from tests.live import (
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 PORT = "5217"
 needs_nginx = pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 
 
 def exec_form(pattern: str) -> list[str]:
+    """The command in an instruction of the Dockerfile."""
     (found,) = re.findall(pattern + r"\s+(\[.*\])$", DOCKERFILE, re.MULTILINE)
     return list(json.loads(found))
 
@@ -57,47 +57,22 @@ def test_the_files_of_the_image_and_its_commands_are_enough(tmp_path: Path) -> N
             assert f"!{name}" in (ROOT / ".dockerignore").read_text().splitlines()
     settings = environment(instance) | {"PYTHONPATH": str(image), "PYTHONDONTWRITEBYTECODE": "1"}
     settings["PATH"] = f"{Path(sys.executable).parent}:{settings['PATH']}"
-    command = [part.replace("0.0.0.0:" + PORT, "127.0.0.1:" + port) for part in exec_form("^CMD")]
-    health = [part.replace(PORT, port) for part in exec_form(r"^\s+CMD")]
+    settings["PORT"] = port
+    health = exec_form(r"^\s+CMD")
     before = sorted(image.rglob("*"))
     url = f"http://127.0.0.1:{port}"
-    with running(url, instance, *command, environ=settings, folder=image) as live:
+    with running(url, instance, *exec_form("^CMD"), environ=settings, folder=image) as live:
         output_of(*health, environ=settings)
     assert live.process.returncode == 0
     assert run(*health, environ=settings)[0] != 0
-    assert sorted(image.rglob("*")) == before  # its root can be read-only
+    assert sorted(image.rglob("*")) == before  # so its root can be read-only
+    assert f" PORT={PORT}\n" in DOCKERFILE
 
 
-def test_nothing_runs_with_more_rights_than_it_needs() -> None:
-    assert re.search(r"^USER \d+$", DOCKERFILE, re.MULTILINE)
-    for name, service in COMPOSE["services"].items():
-        assert service["profiles"], name
-        assert service["restart"] == ("no" if name == "upgrade" else "unless-stopped"), name
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
-        if service.get("build"):
-            assert service["read_only"], name
-            assert service["cap_drop"] == ["ALL"], name
-        else:
-            assert re.search(r":[\d.]+\S*$", service["image"]), name
-
-
-@pytest.mark.parametrize("profile", ["sqlite", "sqlserver", "replicas"])
-def test_a_profile_has_what_it_depends_on(profile: str) -> None:
-    services = {name: it for name, it in COMPOSE["services"].items() if profile in it["profiles"]}
-    published: list[str] = []
-    for service in services.values():
-        assert service.get("depends_on", {}).keys() <= services.keys()
-        published += service.get("ports", [])
-    assert len([port for port in published if PORT in port]) == 1
-
-
-@pytest.mark.parametrize("name", ["upgrade", "service-on-sqlserver", "replica-1", "replica-2"])
-def test_its_settings_are_settings(name: str) -> None:
-    given = {"TASKS_JWT_SECRET_KEY": "k" * 40, "TASKS_REFRESH_TOKEN_KEY": "k" * 40}
-    for setting, value in COMPOSE["services"][name]["environment"].items():
-        if setting.startswith("TASKS_"):
-            given[setting] = value.replace("${MSSQL_SA_PASSWORD:-}", "a%20password")
-    assert Settings.load(given, Path("/nowhere")).sqlserver
+def test_the_environment_of_compose_is_made_of_settings() -> None:
+    for service in SERVICES.values():
+        if "env_file" in service:
+            assert load_settings(service["environment"]).database_file is None
 
 
 def nginx(folder: Path, replicas: list[Live]) -> AbstractContextManager[Live]:
@@ -111,7 +86,7 @@ def nginx(folder: Path, replicas: list[Live]) -> AbstractContextManager[Live]:
     config = config.replace("listen 8080", f"listen 127.0.0.1:{port}")
     kinds = ("proxy", "client_body", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {folder};" for kind in kinds)
-    user = "user root; " if os.getuid() == 0 else ""  # who can write into the folder
+    user = "user root; " if os.getuid() == 0 else ""  # so that nginx can write into the folder
     (folder / "nginx.conf").write_text(
         f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}} "
         f"http {{ access_log off; {paths} {config} }}"
@@ -123,7 +98,7 @@ def nginx(folder: Path, replicas: list[Live]) -> AbstractContextManager[Live]:
 @contextmanager
 def replicated(folder: Path) -> Iterator[tuple[Live, list[Live]]]:
     """Two replicas with compose.yaml's settings, and the proxy in front of them."""
-    given = COMPOSE["services"]["replica-1"]["environment"]
+    given = SERVICES["replica-1"]["environment"]
     settings = {"TRUSTED_PROXIES": given["TASKS_TRUSTED_PROXIES"]}
     options = given["GUNICORN_CMD_ARGS"].split()
     with ExitStack() as stack:
@@ -140,44 +115,19 @@ def test_two_replicas_behind_the_proxy_are_one_service(tmp_path: Path) -> None:
         assert all("refresh_token" in replica.get("/metrics").text for replica in replicas)
         assert proxy.get("/metrics").status_code == 404
         assert proxy.get("/health/ready").status_code == 404
-        with requests.Session() as liar:
-            liar.headers.update(bearer(tokens["accessToken"]))
-            liar.headers["X-Forwarded-For"] = "203.0.113.9"
-            liar.headers["X-Forwarded-Host"] = "evil.example"
-            liar.headers["X-Forwarded-Prefix"] = "//evil.example"
-            (session,) = liar.get(f"{proxy.url}/api/users/sessions").json()
-            assert session["ipAddress"] == "127.0.0.1"
-            large = liar.post(f"{proxy.url}/api/tasks", data=b"x" * 70_000)
-            assert (large.status_code, large.json()["errorCode"]) == (413, "too_large")
-            added = liar.post(f"{proxy.url}/api/tasks", json={"name": "x"})
-            assert added.headers["Location"] == f"/api/tasks/{added.json()['id']}"
+        forged = bearer(tokens["accessToken"]) | {"X-Forwarded-For": "203.0.113.9"}
+        url = f"{proxy.url}/api/users/sessions"
+        (session,) = requests.get(url, headers=forged, timeout=30).json()
+        assert session["ipAddress"] == "127.0.0.1"
         replicas[0].process.kill()  # the other goes on
         replicas[0].process.wait()
-        answers = {proxy.get("/api/tasks", tokens["accessToken"]).status_code for _ in range(6)}
-        assert answers == {200}
-
-
-@needs_nginx
-def test_two_hundred_slow_clients_of_the_proxy_starve_nobody(tmp_path: Path) -> None:
-    """Each would hold a thread of a service without a proxy, and there are eight."""
-    with replicated(tmp_path) as (proxy, _), ExitStack() as slow:
-        host, port = proxy.url.removeprefix("http://").split(":")
-        for _ in range(200):
-            client = slow.enter_context(socket.create_connection((host, int(port))))
-            client.sendall(
-                b"POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                b'Content-Length: 100\r\n\r\n{"email": "'
-            )
-        began = time.monotonic()
-        answers = at_once(16, lambda: proxy.get("/api/tasks").status_code)
-        assert answers == [401] * 16
-        assert new_user(proxy, "quick@example.com")
-        assert time.monotonic() - began < 5
+        for _ in range(6):
+            assert proxy.get("/api/tasks", tokens["accessToken"]).status_code == 200
 
 
 @needs_nginx
 def test_replicas_that_are_taken_out_before_they_stop_lose_no_request(tmp_path: Path) -> None:
-    """What ``make rollout`` does, while people work."""
+    """What ``make rollout`` does, under load."""
     with replicated(tmp_path) as (proxy, replicas), ExitStack() as replacements:
         token = new_user(proxy, "rolling@example.com")["accessToken"]
         file = tmp_path / "nginx.conf"
