@@ -1,5 +1,5 @@
--- A RefreshToken row becomes a session, as in sql/sqlserver. SQLite cannot add a column with a computed default, so this
--- script makes a new table.
+-- A RefreshToken row becomes a session, as in sql/sqlserver. SQLite cannot add a column with a computed default, so
+-- this script makes a new table.
 
 CREATE TABLE RefreshToken_new (
     Id integer NOT NULL CONSTRAINT PK_RefreshToken PRIMARY KEY AUTOINCREMENT,

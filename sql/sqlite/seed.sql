@@ -10,7 +10,7 @@ VALUES
     'jxVtq9qMtTh1mJ+UF2FLhcebN4/RfJ//xyv3Y1MqDCo=',
     'Anna',
     'Andersson',
-    '2026-01-01 08:00:00.000000',
+    '2026-01-01 08:00:00',
     1
 ),
 (
@@ -19,21 +19,21 @@ VALUES
     '4yO2Ik9S+MOK2y+StjDH84/3z+R4mIbbfFwUBtf9LQE=',
     'Bertil',
     'Berg',
-    '2026-01-01 08:00:00.000000',
+    '2026-01-01 08:00:00',
     1
 );
 
 INSERT INTO Task (UserId, Name, IsCompleted, TS)
-SELECT Id, 'Read how refresh tokens rotate', 1, '2026-01-02 09:00:00.000000' FROM "User" WHERE Email = 'anna@example.com';
+SELECT Id, 'Read how refresh tokens rotate', 1, '2026-01-02 09:00:00' FROM "User" WHERE Email = 'anna@example.com';
 
 INSERT INTO Task (UserId, Name, IsCompleted, TS)
-SELECT Id, 'Log in on a second device', 0, '2026-01-02 09:00:00.000000' FROM "User" WHERE Email = 'anna@example.com';
+SELECT Id, 'Log in on a second device', 0, '2026-01-02 09:00:00' FROM "User" WHERE Email = 'anna@example.com';
 
 INSERT INTO Task (UserId, Name, IsCompleted, TS)
-SELECT Id, 'Sign that device out again', 0, '2026-01-02 09:00:00.000000' FROM "User" WHERE Email = 'anna@example.com';
+SELECT Id, 'Sign that device out again', 0, '2026-01-02 09:00:00' FROM "User" WHERE Email = 'anna@example.com';
 
 INSERT INTO Task (UserId, Name, IsCompleted, TS)
-SELECT Id, 'Buy coffee for the office', 0, '2026-01-02 09:00:00.000000' FROM "User" WHERE Email = 'bertil@example.com';
+SELECT Id, 'Buy coffee for the office', 0, '2026-01-02 09:00:00' FROM "User" WHERE Email = 'bertil@example.com';
 
 INSERT INTO Task (UserId, Name, IsCompleted, TS)
-SELECT Id, 'Water the plants', 1, '2026-01-02 09:00:00.000000' FROM "User" WHERE Email = 'bertil@example.com';
+SELECT Id, 'Water the plants', 1, '2026-01-02 09:00:00' FROM "User" WHERE Email = 'bertil@example.com';

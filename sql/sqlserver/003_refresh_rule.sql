@@ -1,5 +1,5 @@
--- Three numbers that tell a lost answer from a stolen token, see docs/tokens.md. Every login and every refresh returns a
--- pair of tokens; Counter is the number of the newest pair. Every column has a default, so the .NET original keeps
+-- Three numbers that tell a lost answer from a stolen token, see docs/tokens.md. Every login and every refresh returns
+-- a pair of tokens; Counter is the number of the newest pair. Every column has a default, so the .NET original keeps
 -- working on this database.
 
 SET ANSI_NULLS ON;
