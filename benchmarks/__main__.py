@@ -168,14 +168,18 @@ def machine() -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description=str(__doc__).partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="benchmarks", description=str(__doc__).partition("\n")[0]
+    )
     parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument(
         "--growth", type=int, default=1_000_000, help="rows of large tables; 0: none"
     )
-    parser.add_argument("--only", type=lambda text: text.split(","), default=ROUTES, help="routes")
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=ROUTES, help="routes"
+    )
     arguments = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is needed: apt-get install wrk, or brew install wrk")

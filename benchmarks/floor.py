@@ -120,7 +120,9 @@ def log_in(environ: dict[str, Any]) -> Any:
     ).fetchone()
     *_, iterations, key = stored.split("$")
     password = given["password"].encode()
-    if pbkdf2_hmac("sha256", password, b64decode(password_salt), int(iterations)) != b64decode(key):
+    if pbkdf2_hmac("sha256", password, b64decode(password_salt), int(iterations)) != b64decode(
+        key
+    ):
         raise PermissionError
     salt = refresh_tokens.new_salt()
     token = KEYRING.make(uuid.uuid4(), 0, salt)

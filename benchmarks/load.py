@@ -33,7 +33,15 @@ class Served:
         file = self.folder / "clients"
         file.write_text("\n".join(self._line(number) for number in range(clients)))
         count = str(clients)
-        command = ["wrk", "--threads", count, "--connections", count, "--duration", f"{seconds:g}s"]
+        command = [
+            "wrk",
+            "--threads",
+            count,
+            "--connections",
+            count,
+            "--duration",
+            f"{seconds:g}s",
+        ]
         command += ["--timeout", "10s", "--script", str(SCRIPT), self.live.url]
         before = self._processor_seconds()
         done = subprocess.run(
@@ -78,7 +86,9 @@ class Served:
         """Return what all processes hold in MB. A shared page counts once (PSS)."""
 
         def kilobytes(process: Path) -> float:
-            found = re.search(r"^Pss: +(\d+)", (process / "smaps_rollup").read_text(), re.MULTILINE)
+            found = re.search(
+                r"^Pss: +(\d+)", (process / "smaps_rollup").read_text(), re.MULTILINE
+            )
             return int(found[1]) if found else 0
 
         return self._sum(kilobytes) / 1024

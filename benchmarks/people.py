@@ -132,7 +132,9 @@ class Person:
         """Note an answer that is wrong, and break off."""
         if answer.status_code != status:
             request = answer.request
-            said = f"{request.method} {request.path_url}: {answer.status_code} {answer.text[:200]}"
+            said = (
+                f"{request.method} {request.path_url}: {answer.status_code} {answer.text[:200]}"
+            )
             self.wrong.append(f"{what}: {said}")
             raise UnansweredError
 
@@ -266,7 +268,10 @@ class Person:
         """Change the password, which signs out all devices but this one."""
         old, new = self.passwords[0], uuid.uuid4().hex
         body = {"currentPassword": old, "newPassword": new, "confirmPassword": new}
-        devices, self.devices = self.devices, []  # without an answer they may be signed out or not
+        devices, self.devices = (
+            self.devices,
+            [],
+        )  # without an answer they may be signed out or not
         self.passwords = [new, old]
         answer = self.call("PUT", "/api/users/password", body, self.random.choice(devices))
         self.expect(answer, 200, "password change")

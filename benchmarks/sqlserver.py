@@ -133,7 +133,9 @@ def main() -> None:
         "--clients", type=lambda text: [int(each) for each in text.split(",")], default=[1, 8, 32]
     )
     parser.add_argument("--threads", type=int, default=8, help="of a worker")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=ROUTES, help="routes")
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=ROUTES, help="routes"
+    )
     arguments = parser.parse_args()
     if not databases.server:
         raise SystemExit("TASKS_TEST_DATABASE_URL names no SQL Server")

@@ -46,4 +46,6 @@ def security_event(event: str, **facts: object) -> None:
         if fact is not None
     }
     is_ordinary = event in _ORDINARY and reason not in THEFT_REASONS
-    log.log(logging.INFO if is_ordinary else logging.WARNING, event, extra=extra | {"event": event})
+    log.log(
+        logging.INFO if is_ordinary else logging.WARNING, event, extra=extra | {"event": event}
+    )

@@ -90,7 +90,9 @@ def _check_database_url(address: str) -> None:
         raise ValidationError("Must be an SQLAlchemy URL or an ODBC connection string.")
     for name in names:
         if odbc_name := _ODBC_NAMES.get(name.lower()):
-            raise ValidationError(f"{name} is an ADO.NET keyword. The ODBC keyword is {odbc_name}.")
+            raise ValidationError(
+                f"{name} is an ADO.NET keyword. The ODBC keyword is {odbc_name}."
+            )
 
 
 class Settings:
@@ -145,7 +147,11 @@ class Settings:
 
         known = {PREFIX + name.upper() for name in vars(self)}
         for name in os.environ:
-            if name.startswith(PREFIX) and name not in known and not _NOT_SETTINGS.fullmatch(name):
+            if (
+                name.startswith(PREFIX)
+                and name not in known
+                and not _NOT_SETTINGS.fullmatch(name)
+            ):
                 raise ConfigError(f"{name} is not a setting.")
         try:
             env.seal()
@@ -173,7 +179,9 @@ def _load_dotenv() -> None:
         if value and os.environ.get(name, "") in ("", expanded[name]):
             os.environ[name] = value
     for name in [
-        name for name, value in os.environ.items() if name.startswith(PREFIX) and not value.strip()
+        name
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and not value.strip()
     ]:
         del os.environ[name]
 

@@ -43,7 +43,9 @@ def make_app(tmp_path: Path) -> Iterator[MakeApp]:
     apps: list[Flask] = []
     server = databases.settings(databases.shared)
     if server:
-        databases.execute(databases.shared, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
+        databases.execute(
+            databases.shared, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES)
+        )
 
     def make(**settings: str) -> Flask:
         loaded = load_settings(environment(tmp_path / "instance", server, **settings))

@@ -185,7 +185,9 @@ def workers_of(live: Live) -> list[int]:
 
 
 def children(parent: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    return [
+        int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    ]
 
 
 def run(

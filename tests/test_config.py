@@ -84,7 +84,10 @@ def test_sql_server_has_a_url_or_an_odbc_string_and_is_upgraded_by_its_operator(
 
 
 def test_a_relative_database_file_is_in_the_instance_folder(folder: Path) -> None:
-    for url, file in (("sqlite:///a.db", folder / "a.db"), ("sqlite:////data/a.db", "/data/a.db")):
+    for url, file in (
+        ("sqlite:///a.db", folder / "a.db"),
+        ("sqlite:////data/a.db", "/data/a.db"),
+    ):
         assert load(INSTANCE_PATH=".", DATABASE_URL=url).database_file == Path(file)
 
 
@@ -124,7 +127,9 @@ def test_dotenv_stands_as_it_is_written_and_the_environment_wins(
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
 def test_a_dotenv_in_another_encoding_is_refused(folder: Path, encoding: str) -> None:
     (folder / ".env").write_text("TASKS_JWT_ISSUER=ö\n", encoding)
-    with pytest.raises(ConfigError, match=rf"\A{folder}/\.env cannot be read as text in UTF-8\.\Z"):
+    with pytest.raises(
+        ConfigError, match=rf"\A{folder}/\.env cannot be read as text in UTF-8\.\Z"
+    ):
         load()
 
 

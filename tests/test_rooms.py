@@ -110,7 +110,12 @@ def test_services_know_nothing_of_http(path: Path) -> None:
     names = {name for file in loaded for name in imports(file)}
     of_flask = {name for name in names if name.startswith(("flask.", "werkzeug."))}
     # An application and its settings, never a request or a response.
-    assert of_flask <= {"flask.Flask", "flask.current_app", "flask.g", "werkzeug.local.LocalProxy"}
+    assert of_flask <= {
+        "flask.Flask",
+        "flask.current_app",
+        "flask.g",
+        "werkzeug.local.LocalProxy",
+    }
 
 
 @pytest.mark.parametrize("name", PURE)

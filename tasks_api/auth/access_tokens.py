@@ -190,7 +190,9 @@ def _check_session(token: Caller) -> None:
             values = {"of_session": token.session_id, "used": token.counter}
             is_written = execute_without_waiting(_SET_USED_COUNTER, values)
         except SQLAlchemyError as error:  # the row is locked, or the database is read-only
-            log.warning("UsedCounter could not be written, the next request tries again: %s", error)
+            log.warning(
+                "UsedCounter could not be written, the next request tries again: %s", error
+            )
             return
         if not is_written:  # the session was refreshed or used meanwhile
             _check_session(token)

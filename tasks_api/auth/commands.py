@@ -13,7 +13,9 @@ from . import sessions, users
 
 PURGED_AT_ONCE = 1000
 
-user_commands = Commands("users", help="List, deactivate, export and delete users; set a password.")
+user_commands = Commands(
+    "users", help="List, deactivate, export and delete users; set a password."
+)
 session_commands = Commands("sessions", help="List and end sessions; purge expired ones.")
 
 

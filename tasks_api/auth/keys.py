@@ -63,7 +63,9 @@ def init_keys(app: Flask, settings: Settings) -> Keys:
     if settings.jwt_secret_key or not signing:
         signing.append(secret_key(secret("jwt_secret_key", settings.jwt_secret_key)))
     signing += [secret_key(old.encode()) for old in settings.jwt_secret_key_previous]
-    signing += [_key_file("JWT_KEY_FILES_PREVIOUS", old) for old in settings.jwt_key_files_previous]
+    signing += [
+        _key_file("JWT_KEY_FILES_PREVIOUS", old) for old in settings.jwt_key_files_previous
+    ]
     newest = secret("refresh_token_key", settings.refresh_token_key)
     older = (old.encode() for old in settings.refresh_token_key_previous)
     keys = Keys(tuple(signing), (newest, *older), tuple(generated))

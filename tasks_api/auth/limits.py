@@ -46,7 +46,9 @@ def init_limits(app: Flask, settings: Settings) -> None:
             f"TASKS_RATELIMIT_STORAGE_URI cannot be used ({type(error).__name__}). "
             "For Redis: make install EXTRAS=redis"
         ) from None
-    app.extensions["limits"] = [FixedWindowRateLimiter(each) for each in (storage, MemoryStorage())]
+    app.extensions["limits"] = [
+        FixedWindowRateLimiter(each) for each in (storage, MemoryStorage())
+    ]
 
 
 def _redis_options(uri: str) -> Any:

@@ -25,7 +25,9 @@ _SECRETS = {
 }
 
 
-def sign_up(password: str, confirm_password: str, details: dict[str, Any]) -> Mapping[str, object]:
+def sign_up(
+    password: str, confirm_password: str, details: dict[str, Any]
+) -> Mapping[str, object]:
     """Add an active user.
 
     Args:
@@ -140,11 +142,15 @@ def change_info(user_id: int, changes: Mapping[str, str], current_password: str 
         raise ApiError(S02) from None
     if changed is None:
         raise ApiError(A04)
-    security_event("user_changed", reason="email" if has_new_email else "details", user_id=user_id)
+    security_event(
+        "user_changed", reason="email" if has_new_email else "details", user_id=user_id
+    )
     return changed
 
 
-def _verified_for_new_email(user: AnyRow, email: str, current_password: str | None) -> PasswordHash:
+def _verified_for_new_email(
+    user: AnyRow, email: str, current_password: str | None
+) -> PasswordHash:
     if reason := malformation(email):
         raise ApiError(S01, f"email {reason}.", errors={"email": [reason]})
     if current_password is None:

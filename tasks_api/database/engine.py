@@ -59,7 +59,9 @@ def init_database(app: Flask, settings: Settings) -> None:
         }
         db.init_app(app)
     except ImportError as error:
-        reason = f"{error} (Debian, Ubuntu: apt-get install unixodbc; macOS: brew install unixodbc)"
+        reason = (
+            f"{error} (Debian, Ubuntu: apt-get install unixodbc; macOS: brew install unixodbc)"
+        )
         raise ConfigError(
             f"TASKS_DATABASE_URL: SQL Server needs pyodbc and unixODBC: {reason}"
         ) from None

@@ -69,7 +69,9 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
     except sqlite3.OperationalError as error:
         if _code(error) not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL):
             raise
-        reason = "is the file on a shared folder, where WAL does not work? Set TASKS_INSTANCE_PATH"
+        reason = (
+            "is the file on a shared folder, where WAL does not work? Set TASKS_INSTANCE_PATH"
+        )
         raise sqlite3.OperationalError(f"{error}: {reason}") from error
     connection.execute("PRAGMA synchronous = FULL")
 

@@ -36,7 +36,9 @@ def ready() -> Any:
 
     Send requests to this process only while this is 200.
     """
-    missing = retried(lambda: migrations.pending(db.engine, current_settings), changes_nothing=True)
+    missing = retried(
+        lambda: migrations.pending(db.engine, current_settings), changes_nothing=True
+    )
     if missing:
         raise ApiError(UNAVAILABLE, f"The database schema is {migrations.advice(missing)}.")
     return {"status": "ok"}

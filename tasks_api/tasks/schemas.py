@@ -36,7 +36,9 @@ class NewTask(RequestSchema):
 
     name = Text(100, required=True, metadata=_NAME_EXAMPLE)
     is_completed = Boolean(load_default=bool)
-    ts = Timestamp(load_default=now_as_smalldatetime, metadata={"description": "now if not given"})
+    ts = Timestamp(
+        load_default=now_as_smalldatetime, metadata={"description": "now if not given"}
+    )
 
 
 class WholeTask(NewTask):

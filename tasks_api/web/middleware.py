@@ -50,7 +50,9 @@ def _allow_origins(app: Flask, origins: list[str]) -> None:
         return
     # flask-cors treats text with special characters as a pattern, so pass patterns that match one origin each.
     exact = [re.compile(re.escape(origin) + r"\Z") for origin in origins]
-    CORS(app, origins=exact, expose_headers=EXPOSED_HEADERS, supports_credentials=True, max_age=600)
+    CORS(
+        app, origins=exact, expose_headers=EXPOSED_HEADERS, supports_credentials=True, max_age=600
+    )
 
 
 def _refuse_two_slashes() -> None:

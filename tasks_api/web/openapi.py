@@ -34,7 +34,6 @@ _CONTENT_POLICY = (
 )
 _PATH_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _PARAMETER_SCHEMAS = {
-    "int": {"type": "integer"},
     "uuid": {"type": "string", "format": "uuid"},
 }
 _INFO = {

@@ -83,7 +83,11 @@ def _json(schema: RequestSchema) -> Any:
     is_json = kind in ("application/json", "text/json") or kind.endswith("+json")
     is_unnamed = schema.body_optional and not kind
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if not (is_json or is_unnamed) or charset not in ("utf-8", "utf8") or request.content_encoding:
+    if (
+        not (is_json or is_unnamed)
+        or charset not in ("utf-8", "utf8")
+        or request.content_encoding
+    ):
         raise ApiError(UNSUPPORTED)
     try:
         return orjson.loads(body)

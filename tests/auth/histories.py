@@ -210,7 +210,9 @@ class Histories(RuleBasedStateMachine):
             assert status == 400
             self.end(session)
 
-    def rotate(self, holder: Holder, body: Any, is_lost: bool, moment: float, parent: int) -> None:
+    def rotate(
+        self, holder: Holder, body: Any, is_lost: bool, moment: float, parent: int
+    ) -> None:
         session = holder.session
         session.answers.append(self.answer(body, moment))
         session.parent, session.is_used = parent, False

@@ -132,7 +132,9 @@ def test_only_a_wrong_signature_with_a_known_key_id_is_called_forged(
         {"sid": "00000000-0000-0000-0000-000000000000"},
     ],
 )
-def test_a_token_of_no_session_is_a04(anna: Person, bertil: Person, change: dict[str, str]) -> None:
+def test_a_token_of_no_session_is_a04(
+    anna: Person, bertil: Person, change: dict[str, str]
+) -> None:
     anna.access = signed(claims_of(anna) | change)
     assert not anna.is_in()
 
@@ -193,7 +195,9 @@ def test_a_use_that_cannot_be_written_is_answered_and_written_later(
     def refuse(statement: str) -> None:
         if statement.startswith("UPDATE") and not refused:
             refused.append(statement)
-            raise OperationalError(statement, {}, Exception("attempt to write a readonly database"))
+            raise OperationalError(
+                statement, {}, Exception("attempt to write a readonly database")
+            )
 
     anna.renew()
     watch(app, refuse)

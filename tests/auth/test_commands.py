@@ -43,7 +43,9 @@ def test_the_documented_commands_work(command: Command) -> None:
     assert listed
     for line in listed:
         words = line.split("#")[0].split()[3:]
-        command(*words, types="brand new one\nbrand new one\n" if "set-password" in words else None)
+        command(
+            *words, types="brand new one\nbrand new one\n" if "set-password" in words else None
+        )
 
 
 def test_names_cannot_control_the_terminal(anna: Person, command: Command) -> None:

@@ -24,7 +24,11 @@ for (const cookie of arguments[0]) document.cookie = `${cookie}; Domain=example.
 @pytest.mark.parametrize(
     ("before", "after", "is_anna"),
     [
-        (['a="x'], ['b=y"'], True),  # to a parser that knows quotes, all between them is one value
+        (
+            ['a="x'],
+            ['b=y"'],
+            True,
+        ),  # to a parser that knows quotes, all between them is one value
         ([], [f"c{number}=x" for number in range(400)], False),  # a full jar loses Anna's cookie
     ],
 )

@@ -20,7 +20,9 @@ from tests.live import bearer, serving
 def test_no_history_breaks_the_rule(make_app: MakeApp, clock: Any) -> None:
     client = make_app(MAX_SESSIONS="1000", LOG_LEVEL="ERROR").test_client()
 
-    def service(method: str, path: str, body: object, access: str, address: str) -> tuple[int, Any]:
+    def service(
+        method: str, path: str, body: object, access: str, address: str
+    ) -> tuple[int, Any]:
         answer = client.open(
             path,
             method=method,

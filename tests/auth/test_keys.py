@@ -112,7 +112,9 @@ def test_with_a_secret_nothing_is_published(anna: Person) -> None:
     problem(anna.client.get("/.well-known/jwks.json"), 404, "not_found")
 
 
-def test_keys_change_in_three_steps_and_no_session_ends(make_app: MakeApp, tmp_path: Path) -> None:
+def test_keys_change_in_three_steps_and_no_session_ends(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
     key = KINDS["ES256"]()
     new, new_public = pem(tmp_path, key), pem(tmp_path, key.public_key())
     secret = "o" * 32
@@ -135,7 +137,9 @@ def base64url(raw: bytes) -> str:
     return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def test_the_key_decides_the_algorithm_and_not_the_token(make_app: MakeApp, tmp_path: Path) -> None:
+def test_the_key_decides_the_algorithm_and_not_the_token(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
     """The classic confusion: a token signed with the public key as if that were a secret."""
     key, old = KINDS["RS256"](), "p" * 32
     settings = {"JWT_PRIVATE_KEY_FILE": pem(tmp_path, key), "JWT_SECRET_KEY_PREVIOUS": old}

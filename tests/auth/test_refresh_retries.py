@@ -171,7 +171,9 @@ def test_a_counter_ahead_of_the_row_ends_the_session(app: Flask, anna: Person) -
 
 
 @pytest.mark.parametrize("wait", [0, WINDOW + 1])
-def test_a_window_of_zero_gives_no_second_answer(make_app: MakeApp, clock: Any, wait: int) -> None:
+def test_a_window_of_zero_gives_no_second_answer(
+    make_app: MakeApp, clock: Any, wait: int
+) -> None:
     anna = joined(make_app(REFRESH_RETRY_SECONDS="0"))
     anna.refreshed()
     clock.shift(wait)

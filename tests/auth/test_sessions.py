@@ -33,7 +33,9 @@ def test_a_logout_ends_the_session_of_the_body_and_not_of_the_header(anna: Perso
     assert [anna.is_in(), phone.is_in()] == [True, False]
 
 
-def test_a_logout_by_refresh_token_needs_no_access_token_and_no_content_type(anna: Person) -> None:
+def test_a_logout_by_refresh_token_needs_no_access_token_and_no_content_type(
+    anna: Person,
+) -> None:
     body = json.dumps({"refreshToken": anna.refresh})
     assert anna.client.post(LOGOUT, data=body).status_code == 204
     assert not anna.is_in()

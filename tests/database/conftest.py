@@ -16,7 +16,9 @@ from tests.databases import databases
 
 def failure(text: str, number: int, state: str = "42000") -> Exception:
     """Return an error as the driver reports it: SQLSTATE and message."""
-    return Exception(state, f"[{state}] [Microsoft][SQL Server]{text} ({number}) (SQLExecDirectW)")
+    return Exception(
+        state, f"[{state}] [Microsoft][SQL Server]{text} ({number}) (SQLExecDirectW)"
+    )
 
 
 @pytest.fixture

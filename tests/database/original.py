@@ -72,7 +72,9 @@ class Original:
 
     def tasks(self, user_id: int) -> list[str]:
         columns = "[t].[Id], [t].[IsCompleted], [t].[Name], [t].[TS], [t].[UserId]"
-        found = self.rows(f"SELECT {columns}\nFROM [Task] AS [t]\nWHERE [t].[UserId] = ?", user_id)
+        found = self.rows(
+            f"SELECT {columns}\nFROM [Task] AS [t]\nWHERE [t].[UserId] = ?", user_id
+        )
         return [row.Name for row in found]
 
     def add_task(self, user_id: int, name: str) -> None:

@@ -88,7 +88,9 @@ def test_a_database_of_the_original_is_upgraded_under_a_running_service(original
     assert len({entry["sessionId"] for entry in anna.sessions()}) == 3
 
 
-def test_processes_that_upgrade_together_apply_each_script_once(app: Flask, tmp_path: Path) -> None:
+def test_processes_that_upgrade_together_apply_each_script_once(
+    app: Flask, tmp_path: Path
+) -> None:
     done = at_once(4, lambda: flask(tmp_path, "db", "upgrade", **OFF))
     assert [code for code, _ in done] == [0] * 4
     applied = [line for _, output in done for line in output.splitlines() if "Applied" in line]

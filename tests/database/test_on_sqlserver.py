@@ -44,11 +44,15 @@ def empty(make_app: MakeApp) -> Iterator[Flask]:
 def upgrade_with(collation: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, *others = migrations.scripts(current_settings)
     changed = folder / first.name
-    changed.write_text(re.sub(r"(nvarchar\(\d+\))", rf"\1 COLLATE {collation}", first.read_text()))
+    changed.write_text(
+        re.sub(r"(nvarchar\(\d+\))", rf"\1 COLLATE {collation}", first.read_text())
+    )
     upgrade_as([changed, *others], monkeypatch)
 
 
-@pytest.mark.parametrize("collation", ["Latin1_General_CI_AI", "Latin1_General_100_CI_AS_SC_UTF8"])
+@pytest.mark.parametrize(
+    "collation", ["Latin1_General_CI_AI", "Latin1_General_100_CI_AS_SC_UTF8"]
+)
 def test_any_collation_that_ignores_case_works(
     empty: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collation: str
 ) -> None:
@@ -68,7 +72,9 @@ def test_any_collation_that_ignores_case_works(
 def test_a_collation_of_emails_that_tells_case_apart_is_refused_by_name(
     empty: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collation: str
 ) -> None:
-    with pytest.raises(migrations.MigrationError, match=r"collation of User\.Email, \S+, tells I"):
+    with pytest.raises(
+        migrations.MigrationError, match=r"collation of User\.Email, \S+, tells I"
+    ):
         upgrade_with(collation, tmp_path, monkeypatch)
 
 
@@ -83,7 +89,9 @@ def test_a_trigger_is_refused_by_name(empty: Flask, monkeypatch: pytest.MonkeyPa
 # --- locks of another program --------------------------------------------------------------------------------
 
 
-def test_the_victim_of_a_deadlock_is_retried(anna: Person, app: Flask, other_program: Any) -> None:
+def test_the_victim_of_a_deadlock_is_retried(
+    anna: Person, app: Flask, other_program: Any
+) -> None:
     """A login locks the user, then its sessions. The other program locks them in the other order."""
     write(app, session_table, expiry_date=datetime(2020, 1, 1, tzinfo=UTC))  # a login deletes it
     other_program.execute("SET DEADLOCK_PRIORITY HIGH")

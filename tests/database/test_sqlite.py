@@ -97,9 +97,7 @@ def test_another_process_that_opens_the_file_leaves_the_log_to_the_service(
         connections = [db.engine.connect() for _ in range(3)]  # each once looked at the file
     log = folder / "tasks.db-wal"
     before = log.stat().st_ino
-    other = (
-        "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM Task').fetchall()"
-    )
+    other = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM Task').fetchall()"
     output_of(sys.executable, "-c", other, str(folder / "tasks.db"))
     assert log.stat().st_ino == before
     for connection in connections:

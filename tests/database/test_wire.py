@@ -67,10 +67,18 @@ def test_parameters_have_the_types_of_their_columns(anna: Person, relay: Relay) 
         declarations = re.findall(r"(@P\d+) ([A-Za-z]\w*(?:\(\d+\))?)", sent)
         # The declarations come before the statement, so the first of a name counts.
         declared = {name: kind.lower() for name, kind in reversed(declarations)}
-        for table_name, column_name, name in re.findall(r"\[(\w+)\]\.\[(\w+)\] [=>] (@P\d+)", sent):
+        for table_name, column_name, name in re.findall(
+            r"\[(\w+)\]\.\[(\w+)\] [=>] (@P\d+)", sent
+        ):
             compared.add(f"{table_name}.{column_name}")
             assert declared[name] == types[f"{table_name}.{column_name}"], sent
-    found_by = {"User.Email", "User.Id", "RefreshToken.SessionId", "RefreshToken.UserId", "Task.Id"}
+    found_by = {
+        "User.Email",
+        "User.Id",
+        "RefreshToken.SessionId",
+        "RefreshToken.UserId",
+        "Task.Id",
+    }
     assert compared >= found_by
 
 
@@ -80,7 +88,11 @@ def test_a_statement_is_one_round_trip_and_a_changed_schema_fails_none(
     statements: list[str] = []
     watch(anna.client.application, statements.append)
     requests = requests_of(anna)
-    for change in ("SELECT 1", "ALTER TABLE Task ADD Note int", "ALTER TABLE [User] ADD Note int"):
+    for change in (
+        "SELECT 1",
+        "ALTER TABLE Task ADD Note int",
+        "ALTER TABLE [User] ADD Note int",
+    ):
         databases.execute(databases.shared, change)
         for request in requests * 2:
             assert request().status_code < 500

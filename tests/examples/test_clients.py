@@ -22,7 +22,9 @@ def clients(*kinds: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("pair", kinds, indirect=True)
 
 
-def test_a_client_has_one_refresh_for_all_calls(pair: Pair, anna: Person, network: Network) -> None:
+def test_a_client_has_one_refresh_for_all_calls(
+    pair: Pair, anna: Person, network: Network
+) -> None:
     network.faults[REFRESH] = ["slow"]
     assert at_once([pair[0]] * 8, *LIST) == [OK] * 8
     (refresh,) = network.refreshes()
@@ -117,7 +119,9 @@ def test_tabs_tell_each_other(pair: Pair, anna: Person, network: Network) -> Non
     wait_for(lambda: do(pair[1], "told")[1][1:] == ["Another tab has signed out."])
 
 
-def test_a_login_waits_for_a_refresh_under_way(pair: Pair, anna: Person, network: Network) -> None:
+def test_a_login_waits_for_a_refresh_under_way(
+    pair: Pair, anna: Person, network: Network
+) -> None:
     bertil = joined(network.service, "bertil@example.com")
     network.faults[REFRESH] = ["slow"]
     pair[0].start(*LIST)

@@ -18,7 +18,9 @@ def test_the_story_of_the_examples_is_true(tmp_path: Path) -> None:
         bash(f"{ROOT}/examples/story.sh", tmp_path, URL=live.url)
 
 
-def test_the_commands_in_the_readme_and_the_example_about_devices_are_true(tmp_path: Path) -> None:
+def test_the_commands_in_the_readme_and_the_example_about_devices_are_true(
+    tmp_path: Path,
+) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     tours = [block for block in blocks if "curl" in block]
     with serving(tmp_path / "instance") as live:

@@ -59,7 +59,9 @@ def test_a_reload_reads_dotenv_again(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["RATELIMIT_STORAGE_URI", "THREADS"])
 @pytest.mark.parametrize("option", ["--bind=127.0.0.1:0", "--check-config"])
-def test_a_wrong_setting_ends_gunicorn_and_is_named(tmp_path: Path, name: str, option: str) -> None:
+def test_a_wrong_setting_ends_gunicorn_and_is_named(
+    tmp_path: Path, name: str, option: str
+) -> None:
     environ = environment(tmp_path, **{name: "wrong"})
     code, said = run(GUNICORN, option, "wsgi:app", environ=environ)
     assert code != 0

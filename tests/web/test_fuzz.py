@@ -21,7 +21,10 @@ EXAMPLES = int(os.environ.get("TASKS_TEST_FUZZ_EXAMPLES", "10"))
 def fuzz(operation: Any, anna: Person) -> None:
     @given(case=operation.as_strategy())
     @settings(
-        max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     def run(case: Any) -> None:
         if not anna.is_in():  # an earlier case has ended the session

@@ -75,7 +75,9 @@ def test_a_configured_origin_may_send_any_header_and_read_errors(
     assert "Retry-After" in error.headers["Access-Control-Expose-Headers"]
 
 
-@pytest.mark.parametrize("origin", ["https://axexample.com", "https://a.example.com.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["https://axexample.com", "https://a.example.com.evil.example"]
+)
 def test_an_origin_is_compared_as_it_is(shared: FlaskClient, origin: str) -> None:
     answer = shared.get("/api/tasks", headers={"Origin": origin})
     assert "Access-Control-Allow-Origin" not in answer.headers

@@ -63,7 +63,9 @@ def test_it_has_every_error_with_an_example(operations: dict[str, Any]) -> None:
         for content in response.get("content", {}).values()
         for code in content.get("examples", {})
     }
-    catalogue = {entry.code for entry in vars(errors).values() if isinstance(entry, errors.Problem)}
+    catalogue = {
+        entry.code for entry in vars(errors).values() if isinstance(entry, errors.Problem)
+    }
     assert catalogue - described == {"internal", "method_not_allowed"}
 
 
@@ -96,7 +98,9 @@ def test_answers_have_all_members_and_requests_need_not(schemas: dict[str, Any])
     assert schemas["LoginRequest"]["required"] == ["email", "password"]
 
 
-def test_only_what_may_be_null_says_so(schemas: dict[str, Any], operations: dict[str, Any]) -> None:
+def test_only_what_may_be_null_says_so(
+    schemas: dict[str, Any], operations: dict[str, Any]
+) -> None:
     assert schemas["RefreshRequest"]["properties"]["userId"]["type"] == ["integer", "null"]
     assert schemas["SessionResponse"]["properties"]["ipAddress"]["type"] == ["string", "null"]
     is_completed = operations["GET /api/tasks"]["parameters"][0]
