@@ -1,9 +1,7 @@
 """One story for examples/client.py, and for examples/client.js in Node and in two tabs."""
 
-import shutil
 import stat
 import time
-from pathlib import Path
 
 import pytest
 from selenium import webdriver
@@ -11,7 +9,7 @@ from selenium import webdriver
 from tasks_api.config import ROOT
 from tests.conftest import Person, joined
 from tests.examples.conftest import LIST, NEVER, Network, Pair, access_of, at_once, do
-from tests.live import PASSWORD, output_of, wait_for
+from tests.live import PASSWORD, wait_for
 
 MODULES = ROOT / "tests" / "examples" / "clients" / "node_modules"
 OK = ["ok", []]
@@ -119,18 +117,6 @@ def test_tabs_tell_each_other(pair: Pair, anna: Person, network: Network) -> Non
     wait_for(lambda: do(pair[1], "told")[1][1:] == ["Another tab has signed out."])
 
 
-def test_a_login_waits_for_a_refresh_under_way(
-    pair: Pair, anna: Person, network: Network
-) -> None:
-    bertil = joined(network.service, "bertil@example.com")
-    network.faults[REFRESH] = ["slow"]
-    pair[0].start(*LIST)
-    wait_for(network.refreshes)
-    do(pair[0], "logIn", bertil.email, PASSWORD)
-    pair[0].outcome()
-    assert do(pair[0], "call", "GET", "/api/users/info")[1]["email"] == bertil.email
-
-
 def test_a_new_password_signs_no_client_out(pair: Pair, anna: Person) -> None:
     new = "new password"
     body = {"currentPassword": PASSWORD, "newPassword": new, "confirmPassword": new}
@@ -160,16 +146,3 @@ def test_a_second_service_is_given_an_access_token(
 @clients("chromium")
 def test_a_cookie_that_the_browser_drops_is_one_clear_error(pair: Pair) -> None:
     assert "https" in do(pair[0], "visit", "http://tasks.example")[1]
-
-
-@pytest.mark.skipif(not MODULES.exists(), reason="TypeScript is not installed: make test-clients")
-def test_the_types_compile_strictly_and_are_true(network: Network, tmp_path: Path) -> None:
-    for file in ("examples/client.js", "examples/client.d.ts", "tests/examples/clients/typed.ts"):
-        shutil.copy(ROOT / file, tmp_path)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    (tmp_path / "node_modules").symlink_to(MODULES)
-    options = "--strict --module nodenext --target es2022 typed.ts"
-    output_of(str(MODULES / ".bin" / "tsc"), *options.split(), folder=tmp_path)
-    anna = joined(network.service)
-    said = output_of("node", "typed.js", network.url, anna.email, PASSWORD, folder=tmp_path)
-    assert said == '["typed",true,[404,"T01"]]\nSigned out.\n'

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from flask.testing import FlaskClient
 
@@ -17,7 +16,6 @@ from tests.live import (
     load_settings,
     new_user,
     output_of,
-    run,
     running,
 )
 
@@ -34,17 +32,6 @@ def pod(kind: str) -> dict[str, Any]:
 def container(kind: str) -> dict[str, Any]:
     (found,) = pod(kind)["containers"]
     return dict(found)
-
-
-@pytest.mark.parametrize("kind", ["Job", "Deployment"])
-def test_a_pod_has_no_right_and_no_fixed_user(kind: str) -> None:
-    assert pod(kind)["securityContext"]["runAsNonRoot"]
-    assert not pod(kind)["automountServiceAccountToken"]
-    assert "runAsUser" not in str(pod(kind))
-    rights = container(kind)["securityContext"]
-    assert rights["readOnlyRootFilesystem"]
-    assert not rights["allowPrivilegeEscalation"]
-    assert rights["capabilities"]["drop"] == ["ALL"]
 
 
 def test_the_probes_ask_the_service_at_the_port_of_the_image(client: FlaskClient) -> None:
@@ -99,11 +86,3 @@ def test_the_service_needs_nothing_that_windows_lacks(tmp_path: Path) -> None:
         tokens = live.refresh(new_user(live, "windows@example.com")).json()
         added = live.post("/api/tasks", {"name": "日本"}, tokens["accessToken"])
         assert added.json()["name"] == "日本"
-
-
-def test_files_keep_their_line_ends_where_git_would_change_them() -> None:
-    """A shell script with the line ends of Windows runs neither in WSL nor in a container."""
-    code, said = run("git", "check-attr", "eol", "examples/story.sh", "sql/sqlite/seed.sql")
-    if code:
-        pytest.skip("this is not a git repository")
-    assert said.count(": eol: lf") == 2
