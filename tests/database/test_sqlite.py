@@ -18,7 +18,7 @@ from tests.conftest import MakeApp, Person, problem, said
 from tests.databases import embedded_only
 from tests.live import output_of
 
-pytestmark = embedded_only  # for SQL Server's backup see test_commands_on_sqlserver.py
+pytestmark = embedded_only
 
 
 @pytest.fixture
