@@ -29,6 +29,7 @@ run: install seed serve  ## install, create and seed the embedded database, serv
 
 serve: install  ## install and serve, without demo data
 	$(if $(CERT)$(KEY),@test -r "$(CERT)" -a -r "$(KEY)" || { echo "CERT= and KEY= must name files that can be read"; exit 1; })
+	@$(BIN)/gunicorn --check-config wsgi:app  # names a wrong setting in one line
 	@exec $(BIN)/gunicorn --bind "$(if $(findstring :,$(HOST)),[$(HOST)],$(HOST)):$(PORT)" $(TLS) wsgi:app
 
 install: $(VENV)/.installed  ## make the virtual environment .venv (EXTRAS=redis,asymmetric adds packages)

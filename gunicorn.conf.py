@@ -15,7 +15,7 @@ import flask_sqlalchemy  # noqa: F401  workers share the master's copy of Flask 
 from dotenv import dotenv_values
 
 environ = {name: value for name, value in os.environ.items() if value}
-with suppress(OSError, ValueError):  # the service says what is wrong with the file
+with suppress(OSError, ValueError):  # create_app() reports the error
     environ = dotenv_values(".env", interpolate=False) | environ
 # Use memory if possible, because a full disk would stop the workers.
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
@@ -27,7 +27,9 @@ processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or
 workers = int(environ.get("WEB_CONCURRENCY") or processors)
 worker_class = "gthread"
 _threads = environ.get("TASKS_THREADS") or ""
-threads = max(1, int(_threads)) if _threads.isdecimal() else 8  # Settings says what is wrong
+threads = (
+    max(1, int(_threads)) if _threads.isdecimal() else 8
+)  # create_app() reports a wrong value
 worker_tmp_dir = _MEMORY
 control_socket_disable = True
 # gunicorn trusts no forwarded header. Behind a proxy set TASKS_TRUSTED_PROXIES.

@@ -12,7 +12,9 @@ from ..web.middleware import is_local
 from .refresh_tokens import decode
 from .sessions import OpenSession
 
-PREFIX = "__Host-"  # keeps sibling domains from setting the cookie (RFC 6265bis, section 4.1.3.2)
+HOST_PREFIX = (
+    "__Host-"  # keeps sibling domains from setting the cookie (RFC 6265bis, section 4.1.3.2)
+)
 
 
 def token_in_cookie() -> str:
@@ -51,7 +53,7 @@ def clear_cookie() -> None:
 
 def documented_name(settings: Settings) -> str:
     """Return the cookie's name on an https address."""
-    return PREFIX + settings.cookie_name
+    return HOST_PREFIX + settings.cookie_name
 
 
 def _is_secure() -> bool:
@@ -60,11 +62,11 @@ def _is_secure() -> bool:
 
 
 def _name() -> str:
-    return (PREFIX if _is_secure() else "") + current_settings.cookie_name
+    return (HOST_PREFIX if _is_secure() else "") + current_settings.cookie_name
 
 
 def _cookie_values() -> list[str]:
-    # Parse the header as it was sent. A parser that knows quoted values lets another site's cookie hide ours.
+    # Do not use a parser that knows quoted values: another site could set an open quote that hides our cookie.
     name = _name()
     pairs = (pair.partition("=") for pair in request.headers.get("Cookie", "").split(";"))
     values = [value.strip() for key, _, value in pairs if key.strip() == name]

@@ -52,15 +52,19 @@ def init_limits(app: Flask, settings: Settings) -> None:
 
 
 def _redis_options(uri: str) -> Any:
-    if not uri.startswith(("redis:", "rediss:")):
+    if not uri.startswith(("redis", "valkey")):
         return {}
-    from redis.exceptions import ReadOnlyError
-
-    return {
+    options: dict[str, Any] = {
         "socket_timeout": REDIS_SECONDS,
         "socket_connect_timeout": REDIS_SECONDS,
-        "retry_on_error": [ReadOnlyError],  # after a failover this connects to the new primary
     }
+    if uri.startswith(("redis:", "rediss:")):
+        from redis.exceptions import ReadOnlyError
+
+        options["retry_on_error"] = [
+            ReadOnlyError
+        ]  # connects to the new primary after a failover
+    return options
 
 
 def client() -> str:

@@ -31,7 +31,7 @@ def account_key(email: str) -> str:
     It is the user's id, because a database can take several spellings for the same email.
     """
     user = find_user(email)
-    return str(user.id) if user else email.casefold()
+    return f"id:{user.id}" if user else f"email:{email.casefold()}"
 
 
 def log_in(email: str, password: str, device: Device) -> OpenSession:
@@ -106,4 +106,4 @@ def _open(
     if end_others:
         delete_all(user.id)
     opened = open_session(user, device)
-    return opened, end_surplus(user.id, opened.session_id)
+    return opened, [] if end_others else end_surplus(user.id, opened.session_id)

@@ -22,7 +22,7 @@ MIN_SCORE = 2  # zxcvbn's, of 0 to 4: more than 10**6 guesses
 ZXCVBN_LENGTH = (
     24  # zxcvbn's time grows fast with the length: up to 0.4 s for this one, 3 s for 72
 )
-_zxcvbn_lock = Lock()  # it keeps the personal words in a global variable
+_zxcvbn_lock = Lock()  # zxcvbn keeps the personal words in a global variable
 DEMO_PASSWORD = "Tasks-demo-2026"  # of the seed data, in README
 _COUNTED = re.compile(r"pbkdf2-sha256\$([1-9][0-9]{0,8})\$")
 
@@ -64,7 +64,7 @@ class PasswordHash:
         return int(found[1]) if found else ORIGINAL_ITERATIONS
 
 
-# Verified if there is no such account, so that the check takes the same time. No password matches it.
+# A hash that no password matches. It is verified if there is no such account, so that the check takes the same time.
 UNKNOWN_USER = PasswordHash("pbkdf2-sha256$1$", "")
 
 

@@ -142,8 +142,8 @@ def _session_of(token: Token) -> AnyRow | None:
 
 def _parent_counter(row: AnyRow) -> int:
     """Return the parent's counter: the one before the current pair, and before the void pairs that it replaces."""
-    follows_void_answers = 0 < row.last_void == row.counter - 1
-    return int(row.first_void if follows_void_answers else row.counter) - 1
+    follows_void_pairs = 0 < row.last_void == row.counter - 1
+    return int(row.first_void if follows_void_pairs else row.counter) - 1
 
 
 def _rotate(row: AnyRow, device: Device, *, is_lost: bool = False) -> OpenSession | None:

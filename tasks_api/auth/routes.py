@@ -101,7 +101,7 @@ def refresh_token(body: dict[str, Any]) -> Any:
     text = body["refresh_token"] or cookie.token_in_cookie()
     if not text:
         raise ApiError(R01, "refreshToken is missing.", errors={"refreshToken": ["is missing"]})
-    opened = refresh.refresh(text, body["user_id"], _device())
+    opened = refresh.refresh(text, body["user_id"] or 0, _device())
     return _tokens(opened, in_cookie=in_cookie)
 
 

@@ -124,7 +124,7 @@ class InfoChanges(RequestSchema):
     last_name = Text(NAME_LENGTH, strip=True, metadata=LAST_NAME_EXAMPLE)
     email = Text(
         EMAIL_LENGTH, strip=True, metadata=EMAIL_EXAMPLE
-    )  # login.py: users of the .NET original have emails of any form
+    )  # users.py checks only a new one
     current_password = Password(required=False)
 
 

@@ -67,7 +67,7 @@ def end_surplus(user_id: int, newest: uuid.UUID) -> list[uuid.UUID]:
     Returns:
         The ids of those that had not expired.
     """
-    # Rows of the .NET original have neither time. NULL is last in this order, so they are deleted first.
+    # The .NET original leaves both times NULL. NULLs sort last, so its rows are deleted first.
     last_used = func.coalesce(SESSION.rotated_at, SESSION.started_at)
     others = and_(SESSION.user_id == user_id, SESSION.session_id != newest)
     kept = (
@@ -104,7 +104,7 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
 
 
 def expiry(started: datetime, used: datetime) -> datetime:
-    """Return when a session ends: refresh_token_days after ``used`` or session_max_days after ``started``."""
+    """Return when a session ends: the earlier of ``used`` + refresh_token_days and ``started`` + session_max_days."""
     sliding = used + timedelta(days=current_settings.refresh_token_days)
     return min(sliding, started + timedelta(days=current_settings.session_max_days))
 

@@ -73,7 +73,7 @@ def hasher() -> Hasher:
 
 
 def verified_hash(user: AnyRow | None, password: str) -> PasswordHash | None:
-    """Return the user's hash if ``password`` is right and the user is active. This takes as long without a user."""
+    """Return the user's hash if ``password`` is right and the user is active. Without a user it takes as long."""
     stored = PasswordHash(user.password, user.password_salt) if user else UNKNOWN_USER
     is_right = hasher().verify(password, stored)
     return stored if is_right and user and user.active else None

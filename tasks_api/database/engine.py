@@ -76,7 +76,9 @@ def _backend() -> Any:
 
 def fetch_one(statement: Executable, parameters: Parameters = None) -> AnyRow | None:
     """Return the first row of ``statement``, if there is one."""
-    return _run(statement, parameters, CursorResult.first)
+    # Read all rows: SQL Server can report an error after the first one.
+    rows = fetch_all(statement, parameters)
+    return rows[0] if rows else None
 
 
 def fetch_all(statement: Executable, parameters: Parameters = None) -> Sequence[AnyRow]:
@@ -128,7 +130,7 @@ def _run(
 
     if "transaction" in g:
         return run_once()
-    return retried(run_once, changes_nothing=statement.is_select)
+    return retried(run_once, is_repeatable=statement.is_select)
 
 
 def _connection() -> Connection:
@@ -167,7 +169,7 @@ def transaction(function: Callable[P, T]) -> Callable[P, T]:
             raise RuntimeError("a transaction inside a transaction")
         g.transaction = True
         try:
-            result = retried(run_once, changes_nothing=True)
+            result = retried(run_once, is_repeatable=True)
             try:
                 # Do not retry COMMIT: it may have succeeded.
                 _connection().exec_driver_sql("COMMIT")
@@ -191,13 +193,12 @@ def _roll_back() -> None:
         connection.invalidate()
 
 
-def retried(action: Callable[[], T], *, changes_nothing: bool) -> T:
+def retried(action: Callable[[], T], *, is_repeatable: bool) -> T:
     """Run ``action``, and again if it was the victim of a deadlock or lost its connection.
 
     Args:
         action: what to do.
-        changes_nothing: True if ``action`` commits nothing: a SELECT, or a transaction before its COMMIT. Only then it
-            can safely be repeated after a lost connection.
+        is_repeatable: whether it is safe to run ``action`` again after a lost connection: it has committed nothing.
     """
     deadline = time.monotonic() + RETRY_SECONDS
     for pause in (*RETRY_PAUSES, None):
@@ -206,7 +207,7 @@ def retried(action: Callable[[], T], *, changes_nothing: bool) -> T:
         except DBAPIError as error:
             _release_connection()
             is_in_time = time.monotonic() < deadline
-            is_lost = changes_nothing and error.connection_invalidated and is_in_time
+            is_lost = is_repeatable and error.connection_invalidated and is_in_time
             if pause is None or not (is_lost or sqlserver.is_deadlock_victim(error)):
                 raise
         time.sleep(pause * random.random())  # noqa: S311
@@ -219,6 +220,6 @@ def is_unavailable(error: SQLAlchemyError) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
-    # Without a statement, connecting has failed.
+    # ``statement`` is None if connecting failed.
     is_lost = error.statement is None or error.connection_invalidated
     return is_lost or bool(_backend().is_transient(error))

@@ -126,7 +126,7 @@ def _version(script: Path) -> int:
 
 
 def _patient_engine(settings: Settings) -> Engine:
-    """Make an engine without query timeout. Without a pool, closing a connection rolls back."""
+    """Make an engine without query timeout. NullPool: closing a connection rolls back its transaction."""
     if not settings.database_file:
         return _sqlserver_engine(sqlserver.connection_string(settings.database_url))
     url, options = sqlite.engine_arguments(settings.database_file)

@@ -34,13 +34,16 @@ _TIMEOUT_KEYWORD = re.compile("(login|connect|connection) ?timeout")
 
 DEADLOCK_VICTIM = 1205
 LOCK_TIMEOUT = 1222
-# After these errors the same statement can succeed later. The first lines are what Microsoft.Data.SqlClient retries
-# (SqlConfigurableRetryFactory), the last lines: no memory, no space, a damaged page, a read-only database or replica.
-_TRANSIENT = frozenset(
+# What Microsoft.Data.SqlClient retries: its class SqlConfigurableRetryFactory.
+_RETRIED_BY_SQLCLIENT = frozenset(
     {64, 233, 997, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 4060, 4221, 10053, 10054, 10060, 10928}
     | {10929, 40143, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920}
-    | {701, 823, 824, 945, 976, 978, 983, 1101, 1105, 3906, 3958, 3960, 8645, 9001, 9002, 40544}
 )
+# No memory, no space, a damaged page, a read-only database or replica.
+_OUT_OF_SERVICE = frozenset(
+    {701, 823, 824, 945, 976, 978, 983, 1101, 1105, 3906, 3958, 3960, 8645, 9001, 9002, 40544}
+)
+_TRANSIENT = _RETRIED_BY_SQLCLIENT | _OUT_OF_SERVICE
 
 registry.register("mssql.tasks_api", f"{__package__}.statements", "Dialect")
 
@@ -92,9 +95,12 @@ def connection_string(address: str) -> str:
 
 
 def _keywords(connection_string: str) -> dict[str, str]:
-    pairs = _PAIR.findall(connection_string)
-    # Of two equal keywords the driver takes the first.
-    return {name.lower(): value.strip() for name, value in reversed(pairs)}
+    pairs: dict[str, str] = {}
+    for name, value in _PAIR.findall(connection_string):
+        pairs.setdefault(
+            name.lower(), value.strip()
+        )  # of two equal keywords the driver takes the first
+    return pairs
 
 
 def database_name(connection_string: str) -> str:
@@ -129,7 +135,9 @@ def connect(connection_string: str, query_seconds: int = QUERY_SECONDS) -> Any:
 
     pyodbc.pooling = False  # SQLAlchemy has a pool
     given = _keywords(connection_string).items()
-    timeouts = [value for name, value in given if _TIMEOUT_KEYWORD.fullmatch(name)]
+    timeouts = [
+        value for name, value in given if _TIMEOUT_KEYWORD.fullmatch(name) and value.isdecimal()
+    ]
     seconds = int(timeouts[0]) if timeouts else LOGIN_SECONDS
     connection = pyodbc.connect(connection_string, timeout=seconds, autocommit=True)
     connection.timeout = query_seconds
@@ -154,7 +162,7 @@ def find_driver() -> str:
 
 
 def _packaged_driver() -> str | None:
-    # The package is meant for another one, but no other package carries the driver. A test looks for the file.
+    # mssql-python-odbc is made for mssql-python. We use only the driver file in it, for which a test looks.
     try:
         from mssql_python_odbc import get_libs_dir
     except ImportError:

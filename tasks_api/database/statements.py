@@ -76,7 +76,7 @@ class _ExecutionContext(MSExecutionContext):
         connection = self.root_connection.connection
         try:
             return KeptCursor(connection, connection.info)
-        except NotImplementedError:  # dialect.initialize() has a connection without info
+        except NotImplementedError:  # during dialect.initialize() the connection has no info
             return super().create_cursor()
 
 

@@ -36,11 +36,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl: Any = DateTime().with_variant(DATETIME2(precision=3), "mssql")
     cache_ok = True
-    round = staticmethod(to_milliseconds)
+    to_precision = staticmethod(to_milliseconds)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Round the value and drop its offset."""
-        return value and self.round(value).astimezone(UTC).replace(tzinfo=None)
+        """Cut or round the value to the column's precision and drop its offset."""
+        return value and self.to_precision(value).astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Add the time zone UTC."""
@@ -52,7 +52,7 @@ class SmallDateTime(UtcDateTime):
 
     impl = DateTime().with_variant(SMALLDATETIME(), "mssql")
     cache_ok = True
-    round = staticmethod(to_smalldatetime)
+    to_precision = staticmethod(to_smalldatetime)
 
 
 def _column(name: str, kind: Any, *, nullable: bool = False) -> Column[Any]:

@@ -36,9 +36,7 @@ def ready() -> Any:
 
     Send requests to this process only while this is 200.
     """
-    missing = retried(
-        lambda: migrations.pending(db.engine, current_settings), changes_nothing=True
-    )
+    missing = retried(lambda: migrations.pending(db.engine, current_settings), is_repeatable=True)
     if missing:
         raise ApiError(UNAVAILABLE, f"The database schema is {migrations.advice(missing)}.")
     return {"status": "ok"}

@@ -49,7 +49,7 @@ class WholeTask(NewTask):
 
     @ma.validates("id")
     def check_id(self, value: int, **_kwargs: object) -> None:
-        """Refuse 0, which .NET clients send without an id."""
+        """Refuse 0, which .NET clients send if they have no id."""
         if value == 0:
             raise ma.ValidationError("is missing")
 

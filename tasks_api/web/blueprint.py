@@ -26,7 +26,7 @@ def camel_case(name: str) -> str:
     return first + "".join(word.title() for word in rest)
 
 
-def described(view: Callable[..., Any]) -> dict[str, Any]:
+def openapi_of(view: Callable[..., Any]) -> dict[str, Any]:
     """Return the view's part of the OpenAPI document. A view and its wrappers share it, because wraps() copies it.
 
     Its member "problems" is ours; openapi.py makes responses of it.
@@ -90,9 +90,9 @@ def refuses(*problems: Problem, security: Any = None) -> Callable[[View], View]:
     """
 
     def decorator(view: View) -> View:
-        described(view)["problems"] += problems
+        openapi_of(view)["problems"] += problems
         if security:
-            described(view)["security"] = security
+            openapi_of(view)["security"] = security
         return view
 
     return decorator
@@ -113,7 +113,7 @@ def returns(
         response: dict[str, Any] = {"description": "Success", "headers": headers or {}}
         if schema:
             response["content"] = {"application/json": {"schema": schema}}
-        described(view)["responses"][status] = response
+        openapi_of(view)["responses"][status] = response
         render = _renderer(schema)
 
         @wraps(view)

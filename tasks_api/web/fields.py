@@ -83,7 +83,7 @@ class QueryInteger(Integer):
         text = str(value)
         if not (text.isascii() and text.isdecimal()):
             raise self.make_error("invalid")
-        return int(text)
+        return int(text[:20])  # int() refuses thousands of digits
 
 
 class QueryBoolean(fields.Boolean):

@@ -100,7 +100,7 @@ def _add_headers(response: Response) -> Response:
     if "Content-Security-Policy" not in response.headers:
         headers.append(("Content-Security-Policy", CONTENT_POLICY))
     if current_settings.cors_origins:
-        # Always, or a cache could give an answer without CORS headers to a page of an allowed origin.
+        # On every answer, or a cache could give one without CORS headers to a page of an allowed origin.
         response.vary.add("Origin")
     if request.is_secure and not is_local():
         headers.append(("Strict-Transport-Security", HSTS))

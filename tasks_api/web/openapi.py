@@ -25,7 +25,7 @@ from flask import (
 from marshmallow import fields
 
 from ..errors import Problem
-from .blueprint import JSON, Blueprint, ResponseSchema, camel_case, described
+from .blueprint import JSON, Blueprint, ResponseSchema, camel_case, openapi_of
 
 SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
 _CONTENT_POLICY = (
@@ -108,7 +108,7 @@ def init_openapi(app: Flask, version: str, cookie_name: str) -> None:
 
 
 def _operation(view: Any, blueprint: Blueprint, rule: str) -> dict[str, Any]:
-    openapi = dict(described(view))
+    openapi = dict(openapi_of(view))
     security: dict[str, Any] = {"security": [{"bearer": []}]} if blueprint.guard else {}
     errors = _errors([*openapi.pop("problems"), *blueprint.problems])
     summary, _, description = view.__doc__.partition("\n\n")

@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..dotnet import DotnetSchema
 from ..errors import TOO_LARGE, UNSUPPORTED, ApiError, Problem
-from .blueprint import camel_case, described
+from .blueprint import camel_case, openapi_of
 from .middleware import MAX_BODY_BYTES
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -43,7 +43,7 @@ def takes(schema: RequestSchema, location: str = "json") -> Callable[[View], Vie
     """
 
     def decorator(view: View) -> View:
-        openapi = described(view)
+        openapi = openapi_of(view)
         openapi["problems"].append(schema.problem)
         if location == "query":
             openapi["parameters"].append({"in": "query", "schema": schema})
