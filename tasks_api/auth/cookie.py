@@ -69,7 +69,8 @@ def _cookie_values() -> list[str]:
     # Do not use a parser that knows quoted values: another site could set an open quote that hides our cookie.
     name = _name()
     pairs = (pair.partition("=") for pair in request.headers.get("Cookie", "").split(";"))
-    values = [value.strip() for key, _, value in pairs if key.strip() == name]
+    # Strip what browsers strip. A name with a no-break space has no prefix for them, so a sibling domain can set it.
+    values = [value.strip(" \t") for key, _, value in pairs if key.strip(" \t") == name]
     return [value for value in values if value]
 
 

@@ -1,5 +1,7 @@
 """Validation and comparison of email addresses."""
 
+from unicodedata import category, normalize
+
 from marshmallow import ValidationError, validate
 
 _check_form = validate.Email()
@@ -24,3 +26,13 @@ def are_same(one: str, other: str) -> bool:
 
 def _folded(email: str) -> bytes:
     return email.strip().encode().lower()  # lower() of bytes changes ASCII letters alone
+
+
+def counting_key(email: str) -> str:
+    """Return the text by which failed logins with this email are counted.
+
+    It does not depend on whether the account exists, and it is the same for all spellings that a database can take for
+    the same email: case, accents, width and invisible characters do not count.
+    """
+    decomposed = normalize("NFKD", normalize("NFKD", email).casefold())
+    return "".join(letter for letter in decomposed if category(letter)[0] not in "CM")

@@ -25,15 +25,6 @@ from .users import (
 PURGED_AT_LOGIN = 20  # how many expired sessions a login deletes at most
 
 
-def account_key(email: str) -> str:
-    """Return the key by which failed logins of this account are counted.
-
-    It is the user's id, because a database can take several spellings for the same email.
-    """
-    user = find_user(email)
-    return f"id:{user.id}" if user else f"email:{email.casefold()}"
-
-
 def log_in(email: str, password: str, device: Device) -> OpenSession:
     """Open a session.
 

@@ -27,6 +27,7 @@ from ..web.blueprint import Blueprint, refuses, returns
 from ..web.parsing import takes
 from . import cookie, limits, login, refresh, sessions, users
 from .access_tokens import authenticate, caller, issue, signed_in
+from .emails import counting_key
 from .schemas import (
     DeletionRequest,
     InfoChanges,
@@ -71,7 +72,7 @@ def log_in(body: dict[str, Any]) -> Any:
     """
     client, email = limits.client(), body["email"]
     limits.count("login", client)
-    account_key = login.account_key(email)
+    account_key = counting_key(email)
     if limits.is_used_up("login_failures", account_key, client):
         limits.refuse("login_failures", account_key, client)
     # A client with an active session of this user may go on, so that an attacker cannot lock the user out.

@@ -175,3 +175,20 @@ def test_a_storage_that_cannot_be_used_stops_the_start(make_app: MakeApp, uri: s
     with pytest.raises(ConfigError, match=r"\ATASKS_RATELIMIT_STORAGE_URI .*\Z") as refusal:
         make_app(RATELIMIT_STORAGE_URI=uri)
     assert "hidden" not in refusal.value.message
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize(
+    "spelling", ["anna.\u017fmith@example.com", "\uff41nna.smith@example.com", "1"]
+)
+def test_spellings_of_an_email_count_alike_whether_the_account_exists(
+    make_app: MakeApp, spelling: str, exists: bool
+) -> None:
+    email = "anna.smith@example.com"
+    app = make_app(RATELIMIT_ENABLED="true", RATELIMIT_LOGIN_FAILURES="2 per hour")
+    if exists:
+        Person(app.test_client(), email).sign_up()
+    for _ in range(2):
+        problem(Person(app.test_client(), spelling, "wrong").log_in(), 401, "L02")
+    status = Person(app.test_client(), email, "wrong").log_in().status_code
+    assert status == (401 if spelling == "1" else 429)
