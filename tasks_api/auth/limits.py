@@ -37,9 +37,8 @@ def init_limits(app: Flask, settings: Settings) -> None:
     uri = settings.ratelimit_storage_uri
     try:
         storage: Any = storage_from_string(uri, wrap_exceptions=True, **_redis_options(uri))
-        with suppress(
-            StorageError
-        ):  # Redis may be away for now, but its client must know all options
+        # Redis may be away for now, but its client must know all options.
+        with suppress(StorageError):
             storage.get("")
     except Exception as error:  # of many types; some messages quote the password
         raise ConfigError(
@@ -61,9 +60,8 @@ def _redis_options(uri: str) -> Any:
     if uri.startswith(("redis:", "rediss:")):
         from redis.exceptions import ReadOnlyError
 
-        options["retry_on_error"] = [
-            ReadOnlyError
-        ]  # connects to the new primary after a failover
+        # After a failover the old primary is read-only: connect again, to the new one.
+        options["retry_on_error"] = [ReadOnlyError]
     return options
 
 
