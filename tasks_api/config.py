@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from environs import Env, EnvValidationError, ValidationError
 from flask import current_app
 from limits import parse
-from marshmallow.validate import OneOf, Range, Regexp
+from marshmallow.validate import ContainsNoneOf, OneOf, Range, Regexp
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from werkzeug.local import LocalProxy
@@ -105,7 +105,7 @@ class Settings:
     def __init__(self) -> None:
         _load_dotenv()
         env = Env(prefix=PREFIX, eager=False)
-        not_blank = Regexp(r".*\S", error="Must not be blank.")
+        none_blank = ContainsNoneOf([""], error="Must not be blank.")
 
         # fmt: off
         self.instance_path = env.path("INSTANCE_PATH", ROOT / "instance").absolute()
@@ -119,8 +119,9 @@ class Settings:
         self.jwt_key_files_previous = env.list("JWT_KEY_FILES_PREVIOUS", [], str.strip)
         self.refresh_token_key = env.str("REFRESH_TOKEN_KEY", None, validate=_check_key)
         self.refresh_token_key_previous = env.list("REFRESH_TOKEN_KEY_PREVIOUS", [], str.strip, validate=_check_keys)
-        self.jwt_issuer = env.str("JWT_ISSUER", "tasks-api", validate=not_blank)
-        self.jwt_audience = env.str("JWT_AUDIENCE", "tasks-api", validate=not_blank)
+        self.jwt_issuer = env.str("JWT_ISSUER", "tasks-api")
+        # The first audience is this service; the others verify its access tokens too.
+        self.jwt_audience = env.list("JWT_AUDIENCE", ["tasks-api"], str.strip, validate=none_blank)
         self.access_token_seconds = env.int("ACCESS_TOKEN_SECONDS", 900, validate=Range(1, 86_400))
         self.refresh_token_days = env.int("REFRESH_TOKEN_DAYS", 14, validate=Range(1, 3650))
         self.session_max_days = env.int("SESSION_MAX_DAYS", 90, validate=Range(1, 3650))

@@ -36,6 +36,7 @@ def test_without_settings_the_database_is_embedded_and_brought_up_to_date() -> N
         ("JWT_SECRET_KEY", "short"),
         ("REFRESH_TOKEN_KEY", "a key with a comma, which a list would lose"),
         ("REFRESH_TOKEN_KEY_PREVIOUS", "x"),
+        ("JWT_AUDIENCE", "tasks-api,"),
         ("ACCESS_TOKEN_SECONDS", "15 minutes"),
         ("REFRESH_RETRY_SECONDS", "601"),
         ("CORS_ORIGINS", "https://*.example.com"),
@@ -114,13 +115,13 @@ def test_names_of_kubernetes_and_of_tests_are_not_settings(name: str) -> None:
 def test_dotenv_stands_as_it_is_written_and_the_environment_wins(
     folder: Path, encoding: str, flask_was_first: bool
 ) -> None:
-    text = "TASKS_MAX_SESSIONS=7\nTASKS_JWT_ISSUER=dotenv\nTASKS_JWT_AUDIENCE=a${HOME}\n"
+    text = "TASKS_MAX_SESSIONS=7\nTASKS_JWT_ISSUER=dotenv\nTASKS_RATELIMIT_STORAGE_URI=a${HOME}\n"
     (folder / ".env").write_text(text, encoding)
     with patch.dict(os.environ, {"TASKS_JWT_ISSUER": "real", "HOME": "/home"}, clear=True):
         if flask_was_first:
             load_dotenv()
         settings = Settings()
-    found = (settings.max_sessions, settings.jwt_issuer, settings.jwt_audience)
+    found = (settings.max_sessions, settings.jwt_issuer, settings.ratelimit_storage_uri)
     assert found == (7, "real", "a${HOME}")
 
 

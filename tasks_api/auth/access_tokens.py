@@ -71,13 +71,14 @@ def init_access_tokens(app: Flask, settings: Settings, keys: Keys) -> None:
     """Configure flask-jwt-extended: algorithms, issuer, audience, lifetime, and keys by ``kid``."""
     by_kid = {key.kid: key for key in keys.of_access_tokens}
     newest = keys.of_access_tokens[0]
+    own, *others = settings.jwt_audience
     app.config.update(
         JWT_ALGORITHM=newest.algorithm,
         JWT_DECODE_ALGORITHMS=sorted({key.algorithm for key in by_kid.values()}),
         JWT_ENCODE_ISSUER=settings.jwt_issuer,
         JWT_DECODE_ISSUER=settings.jwt_issuer,
-        JWT_ENCODE_AUDIENCE=settings.jwt_audience,
-        JWT_DECODE_AUDIENCE=settings.jwt_audience,
+        JWT_ENCODE_AUDIENCE=settings.jwt_audience if others else own,
+        JWT_DECODE_AUDIENCE=own,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
         JWT_DECODE_LEEWAY=CLOCK_SKEW_SECONDS,
         JWT_COOKIE_CSRF_PROTECT=False,  # access tokens come in a header, never in a cookie

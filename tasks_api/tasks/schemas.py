@@ -1,32 +1,23 @@
 """The bodies of /api/tasks: requests and answers."""
 
-import marshmallow as ma
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from ..clock import now_as_smalldatetime
 from ..errors import T00
 from ..web.blueprint import ResponseSchema
-from ..web.fields import Boolean, Integer, QueryBoolean, QueryInteger, Text, Timestamp
+from ..web.fields import Boolean, Id, QueryBoolean, Text, Timestamp
+from ..web.paging import PageQuery
 from ..web.parsing import RequestSchema
 
-PAGE_LIMIT = 1000
 _NAME_EXAMPLE = {"example": "Buy milk"}
 
 
-class TaskQuery(RequestSchema):
+class TaskQuery(PageQuery):
     """Which tasks to list."""
 
     problem = T00
 
     is_completed = QueryBoolean(load_default=lambda: None)
-    limit = QueryInteger(
-        load_default=lambda: PAGE_LIMIT,
-        validate=validate.Range(1, PAGE_LIMIT, error=f"must be from 1 to {PAGE_LIMIT}"),
-        metadata={"description": f"{PAGE_LIMIT} if not given"},
-    )
-    after = QueryInteger(
-        load_default=int, metadata={"description": "the id of the last task of the page before"}
-    )
 
 
 class NewTask(RequestSchema):
@@ -41,19 +32,6 @@ class NewTask(RequestSchema):
     )
 
 
-class WholeTask(NewTask):
-    """A task to replace."""
-
-    id = Integer(required=True, metadata={"example": 1})
-    is_completed = Boolean(required=True)
-
-    @ma.validates("id")
-    def check_id(self, value: int, **_kwargs: object) -> None:
-        """Refuse 0, which .NET clients send if they have no id."""
-        if value == 0:
-            raise ma.ValidationError("is missing")
-
-
 class TaskChanges(RequestSchema):
     """What to change; the rest stays."""
 
@@ -63,6 +41,17 @@ class TaskChanges(RequestSchema):
     name = Text(100, metadata=_NAME_EXAMPLE)
     is_completed = Boolean()
     ts = Timestamp()
+
+
+class WholeTask(TaskChanges):
+    """A task to replace. What is not here stays, so a client that does not know a new member does not reset it."""
+
+    null_is_absent = True
+
+    id = Id(required=True)
+    name = Text(100, required=True, metadata=_NAME_EXAMPLE)
+    is_completed = Boolean(required=True)
+    ts = Timestamp(load_default=now_as_smalldatetime)
 
 
 class TaskResponse(ResponseSchema):

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ..auth.users import get_user
 from ..database.engine import AnyRow, execute, fetch_all, fetch_one, insert_row
-from ..database.tables import MAX_ID, TASK, task_table
-from ..errors import A04, T01, ApiError
+from ..database.tables import TASK, task_table
+from ..errors import T01, ApiError
 
 _COLUMNS = (TASK.id, TASK.name, TASK.is_completed, TASK.ts)
 
@@ -21,10 +22,7 @@ _ONE_TASK = select(*_COLUMNS).where(
 
 @lru_cache(maxsize=100)
 def _page(is_completed: bool | None, limit: int) -> Select[Any]:
-    own = (
-        TASK.user_id == bindparam("user_id"),
-        TASK.id > bindparam("after"),
-    )
+    own = (TASK.user_id == bindparam("user_id"), TASK.id > bindparam("after"))
     query = select(*_COLUMNS).where(*own).order_by(TASK.id)
     if is_completed is not None:
         query = query.where(TASK.is_completed == is_completed)
@@ -34,12 +32,9 @@ def _page(is_completed: bool | None, limit: int) -> Select[Any]:
 
 def list_tasks(
     user_id: int, *, is_completed: bool | None, limit: int, after: int
-) -> tuple[Sequence[AnyRow], bool]:
-    """Return the user's tasks with an id above ``after``, ordered by id, and whether there are more."""
-    if after > MAX_ID:
-        return [], False
-    rows = fetch_all(_page(is_completed, limit + 1), {"user_id": user_id, "after": after})
-    return rows[:limit], len(rows) > limit
+) -> Sequence[AnyRow]:
+    """Return at most ``limit`` tasks of the user with an id above ``after``, ordered by id."""
+    return fetch_all(_page(is_completed, limit), {"user_id": user_id, "after": after})
 
 
 def get(user_id: int, task_id: int) -> AnyRow:
@@ -48,7 +43,6 @@ def get(user_id: int, task_id: int) -> AnyRow:
     Raises:
         ApiError: T01, for a task that does not exist and for another user's.
     """
-    _check_id(task_id)
     return _found(fetch_one(_ONE_TASK, {"task_id": task_id, "user_id": user_id}))
 
 
@@ -60,8 +54,9 @@ def add(user_id: int, values: Mapping[str, object]) -> Mapping[str, object]:
     """
     try:
         return {"id": insert_row(task_table, {"user_id": user_id, **values}), **values}
-    except IntegrityError:
-        raise ApiError(A04) from None
+    except IntegrityError:  # a foreign key refers to nothing
+        get_user(user_id)
+        raise
 
 
 def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
@@ -72,7 +67,6 @@ def change(user_id: int, task_id: int, values: Mapping[str, object]) -> AnyRow:
     """
     if not values:
         return get(user_id, task_id)
-    _check_id(task_id)
     own = (TASK.id == task_id, TASK.user_id == user_id)
     return _found(fetch_one(update(task_table).where(*own).values(values).returning(*_COLUMNS)))
 
@@ -83,7 +77,6 @@ def remove(user_id: int, task_id: int) -> None:
     Raises:
         ApiError: T01.
     """
-    _check_id(task_id)
     own = (TASK.id == task_id, TASK.user_id == user_id)
     if not execute(delete(task_table).where(*own)):
         raise ApiError(T01)
@@ -93,8 +86,3 @@ def _found(row: AnyRow | None) -> AnyRow:
     if row is None:
         raise ApiError(T01)
     return row
-
-
-def _check_id(task_id: int) -> None:
-    if not 0 < task_id <= MAX_ID:
-        raise ApiError(T01)

@@ -1,16 +1,19 @@
-"""The members of request bodies and queries: which JSON values they accept.
+"""The members of request bodies and queries, and ids in paths: which values they accept.
 
 The member's name is put before each message: "name is missing".
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import marshmallow as ma
 from marshmallow import fields
+from werkzeug.routing import BaseConverter
 
 from ..clock import to_smalldatetime
+from ..database.tables import MAX_ID
 
 _MISSING: dict[str, Any] = {"required": "is missing", "null": "must not be null"}
 
@@ -74,6 +77,29 @@ class Integer(fields.Integer):
         super().__init__(strict=True, **kwargs)
 
 
+def _id_of(number: int) -> int:
+    """Return the id, or -1, which no row has, if the column cannot hold it."""
+    return number if abs(number) <= MAX_ID else -1
+
+
+class Id(Integer):
+    """The id of a row in a body. 0 counts as missing, because .NET clients send it if they have none."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        number = super()._deserialize(value, *args, **kwargs)
+        if number == 0:
+            raise self.make_error("required")
+        return _id_of(number)
+
+
+class IdConverter(BaseConverter):
+    """The id of a row in a path: ``<id:task_id>``. A text that is not a number is read as 0."""
+
+    def to_python(self, value: str) -> int:
+        """Return the id."""
+        return _id_of(int(value[:20])) if re.fullmatch("-?[0-9]+", value) else 0
+
+
 class QueryInteger(Integer):
     """A whole number in a query: decimal digits."""
 
@@ -83,7 +109,7 @@ class QueryInteger(Integer):
         text = str(value)
         if not (text.isascii() and text.isdecimal()):
             raise self.make_error("invalid")
-        return int(text[:20])  # int() refuses thousands of digits
+        return min(int(text[:20]), MAX_ID)  # int() refuses thousands of digits
 
 
 class QueryBoolean(fields.Boolean):

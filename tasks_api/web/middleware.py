@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings, current_settings
 from ..errors import NOT_FOUND, ApiError
+from .fields import IdConverter
 
 Wsgi = Callable[..., Iterable[bytes]]
 
@@ -29,9 +30,10 @@ EXPOSED_HEADERS = ("Link", "Location", "Retry-After", "WWW-Authenticate", "X-Req
 
 
 def init_middleware(app: Flask, settings: Settings) -> None:
-    """Set up paths, client addresses, proxies, CORS and response headers."""
+    """Set up paths and the ids in them, client addresses, proxies, CORS and response headers."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.merge_slashes = False  # otherwise Flask would redirect
+    app.url_map.converters["id"] = IdConverter
     app.before_request(_refuse_two_slashes)
     app.after_request(_add_headers)
     if settings.cors_origins:

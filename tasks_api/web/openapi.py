@@ -34,6 +34,7 @@ _CONTENT_POLICY = (
 )
 _PATH_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 _PARAMETER_SCHEMAS = {
+    "id": {"type": "integer"},
     "uuid": {"type": "string", "format": "uuid"},
 }
 _INFO = {

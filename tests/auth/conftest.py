@@ -19,8 +19,8 @@ KEY = "k" * 64  # long enough for HS512
 KID = secret_key(KEY.encode()).kid
 
 
-def claims_of(person: Person) -> dict[str, Any]:
-    return jwt.decode(person.access, KEY, ["HS256"], audience="tasks-api")
+def claims_of(person: Person, audience: str = "tasks-api") -> dict[str, Any]:
+    return jwt.decode(person.access, KEY, ["HS256"], audience=audience)
 
 
 def signed(

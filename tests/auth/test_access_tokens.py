@@ -28,6 +28,15 @@ def test_it_has_these_claims(anna: Person) -> None:
     assert found["exp"] - found["iat"] == 900
 
 
+def test_it_is_for_all_audiences_and_the_first_one_is_this_service(make_app: MakeApp) -> None:
+    anna = joined(make_app(JWT_SECRET_KEY=KEY, JWT_AUDIENCE="tasks-api, reports"))
+    assert claims_of(anna, audience="reports")["aud"] == ["tasks-api", "reports"]
+    assert anna.is_in()
+    for_reports = claims_of(anna, audience="reports") | {"aud": "reports"}
+    anna.access = signed(for_reports)
+    problem(anna.call("GET", "/api/tasks"), 401, "A03")
+
+
 def test_it_expires_exactly_after_its_seconds(clock: Any, anna: Person) -> None:
     clock.shift(899)
     assert anna.is_in()

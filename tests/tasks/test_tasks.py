@@ -22,9 +22,9 @@ def test_a_task_is_added_at_its_location(anna: Person) -> None:
     answer = anna.add_task("Köp mjölk 🥛", ts="2026-02-03T04:05:29.999Z")
     assert answer.status_code == 201
     task = {"id": 1, "name": "Köp mjölk 🥛", "isCompleted": False, "ts": "2026-02-03T04:06:00Z"}
-    assert answer.json == task
+    assert answer.get_json().items() >= task.items()
     assert answer.headers["Location"] == "/api/tasks/1"
-    assert anna.call("GET", answer.headers["Location"]).json == task
+    assert anna.call("GET", answer.headers["Location"]).json == answer.json
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,9 @@ def test_nothing_follows_the_largest_id(anna: Person) -> None:
 def test_put_replaces_a_task(anna: Person) -> None:
     number = add(anna)
     body = {"id": number, "name": "Buy bread", "isCompleted": True, "ts": "2026-01-02T03:04:00Z"}
-    assert anna.call("PUT", "/api/tasks", json=body).json == body
-    assert anna.call("GET", f"/api/tasks/{number}").json == body
+    answer = anna.call("PUT", "/api/tasks", json=body)
+    assert answer.get_json().items() >= body.items()
+    assert anna.call("GET", f"/api/tasks/{number}").json == answer.json
 
 
 @pytest.mark.parametrize("change", [{"id": 0}, {"id": "x"}, {"id": None}, {"isCompleted": None}])
