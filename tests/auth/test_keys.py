@@ -10,13 +10,7 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from flask import Flask
 
 from tasks_api import create_app
@@ -24,6 +18,7 @@ from tasks_api.auth.keys import Keys, init_keys
 from tasks_api.config import ConfigError
 from tests.conftest import MakeApp, Person, joined, problem
 from tests.live import at_once, environment, load_settings
+from tests.pem import KINDS, pem
 
 SERVER = {"TASKS_DATABASE_URL": "Server=db;Database=TasksDb"}
 
@@ -73,39 +68,6 @@ def test_generated_keys_on_a_server_database_are_warned_about_at_each_start(
 
 
 # --- keys in files -------------------------------------------------------------------------------------
-
-KINDS: dict[str, Any] = {
-    "RS256": lambda: rsa.generate_private_key(65537, 2048),
-    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate,
-}
-
-
-def pem(folder: Path, key: Any) -> str:
-    """The path of a file with a private or a public key."""
-    if hasattr(key, "private_bytes"):
-        text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    else:
-        text = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    path = folder / f"{hash(text)}.pem"
-    path.write_bytes(text)
-    return str(path)
-
-
-@pytest.mark.parametrize("algorithm", KINDS)
-def test_another_service_verifies_a_token_with_the_published_key(
-    make_app: MakeApp, tmp_path: Path, algorithm: str
-) -> None:
-    anna = joined(make_app(JWT_PRIVATE_KEY_FILE=pem(tmp_path, KINDS[algorithm]())))
-    assert anna.is_in()
-    answer = anna.client.get("/.well-known/jwks.json")
-    assert answer.headers["Cache-Control"] == "public, max-age=300"
-    published = jwt.PyJWKSet.from_dict(answer.get_json())
-    header = jwt.get_unverified_header(anna.access)
-    assert header["alg"] == algorithm
-    key_of_token = published[header["kid"]]
-    assert jwt.decode(anna.access, key_of_token, [algorithm], audience="tasks-api")
-    assert "d" not in answer.get_json()["keys"][0]  # the private part
 
 
 def test_with_a_secret_nothing_is_published(anna: Person) -> None:

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""How another service verifies access tokens of Tasks API. docs/other-services.md gives the reasons.
+
+Needs ``pip install 'pyjwt[crypto]' requests``. To try it: ``python verifier.py http://localhost:5217 tasks-api TOKEN``
+"""
+
+import sys
+from typing import Any
+
+import jwt
+import requests
+
+SECONDS = 5  # how long a request may take, and how far the clocks of two machines may differ
+REQUIRED = ["iss", "aud", "sub", "sid", "exp", "nbf", "type"]
+
+
+class Verifier:
+    """Verifies access tokens that are meant for ``audience``."""
+
+    def __init__(self, url: str, audience: str, issuer: str = "tasks-api") -> None:
+        self.url, self.audience, self.issuer = url.rstrip("/"), audience, issuer
+        # It keeps the keys for 5 minutes. For an unknown kid it asks again, but at most every 30 seconds.
+        self.keys = jwt.PyJWKClient(f"{self.url}/.well-known/jwks.json", timeout=SECONDS)
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """Return the claims of a valid token; ``sub`` is the user's id, ``sid`` the session's.
+
+        Raises:
+            jwt.PyJWKClientConnectionError: the keys cannot be fetched. Answer 503.
+            jwt.PyJWTError: the token is not valid. Answer 401.
+        """
+        key = self.keys.get_signing_key_from_jwt(token)
+        claims = jwt.decode(
+            token,
+            key,
+            [key.algorithm_name],  # the key decides, never the token
+            audience=self.audience,
+            issuer=self.issuer,
+            leeway=SECONDS,
+            options={"require": REQUIRED},
+        )
+        if claims["type"] != "access":
+            raise jwt.InvalidTokenError("not an access token")
+        return claims
+
+    def is_session_alive(self, token: str) -> bool:
+        """Ask Tasks API whether the token's session lives. The token counts as used after that.
+
+        Raises:
+            requests.RequestException: it does not answer. Answer 503.
+        """
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = requests.get(f"{self.url}/api/users/info", headers=headers, timeout=SECONDS)
+        if answer.status_code != 401:
+            answer.raise_for_status()
+        return answer.status_code == 200
+
+
+if __name__ == "__main__":
+    _, address, audience, access_token = sys.argv
+    verifier = Verifier(address, audience)
+    print(verifier.claims(access_token))
+    print("alive" if verifier.is_session_alive(access_token) else "over")
