@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tasks_api.database import migrations, sqlserver
+from tasks_api.database.tables import metadata
 
-TABLES = ("RefreshToken", "Task", "[User]", "SchemaVersion")
+TABLES = [f"[{table.name}]" for table in reversed(metadata.sorted_tables)] + ["SchemaVersion"]
 
 
 class Databases:

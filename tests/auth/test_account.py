@@ -101,9 +101,9 @@ def test_a_deletion_needs_the_password(anna: Person) -> None:
 
 
 @pytest.fixture
-def note_table(app: Flask, anna: Person) -> Iterator[Table]:
+def fork_table(app: Flask, anna: Person) -> Iterator[Table]:
     """A table that a fork adds. Anna has a row."""
-    table = Table("Note", metadata, Column("UserId", ForeignKey(USER.id)))
+    table = Table("OfAFork", metadata, Column("UserId", ForeignKey(USER.id)))
     with app.app_context():
         table.create(db.engine)
         execute(insert(table).values(UserId=anna.user_id))
@@ -114,19 +114,19 @@ def note_table(app: Flask, anna: Person) -> Iterator[Table]:
 
 
 def test_rows_of_any_table_that_refers_to_users_are_exported_and_deleted(
-    app: Flask, anna: Person, note_table: Table
+    app: Flask, anna: Person, fork_table: Table
 ) -> None:
     exported = json.loads(said(app, "users", "export", anna.email))
-    assert exported["Note"] == [{"UserId": anna.user_id}]
+    assert exported["OfAFork"] == [{"UserId": anna.user_id}]
     assert anna.delete_account().status_code == 204
-    assert not stored(app, note_table)
+    assert not stored(app, fork_table)
 
 
 def test_a_table_that_the_service_does_not_know_makes_a_deletion_fail_as_a_whole(
-    anna: Person, note_table: Table
+    anna: Person, fork_table: Table
 ) -> None:
     anna.add_task()
-    metadata.remove(note_table)
+    metadata.remove(fork_table)
     problem(anna.delete_account(), 500, "internal")
     assert len(anna.tasks()) == 1
 
