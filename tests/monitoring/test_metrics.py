@@ -101,7 +101,7 @@ def test_without_their_folder_only_metrics_are_unavailable_until_a_reload(tmp_pa
 def test_metrics_count_by_route(anna: Person) -> None:
     anna.call("GET", "/api/tasks/12345")
     text = anna.client.get("/metrics").text
-    assert 'method="GET",route="/api/tasks/<task_id>",status="404"' in text
+    assert 'method="GET",route="/api/tasks/<id:task_id>",status="404"' in text
     assert "tasks/12345" not in text
     assert 'tasks_security_events_total{event="login_ok",reason=""}' in text
 
