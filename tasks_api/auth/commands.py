@@ -1,7 +1,6 @@
 """flask users ... and flask sessions ...: what an operator does for users and their devices."""
 
 import json
-import uuid
 
 import click
 import orjson
@@ -13,16 +12,8 @@ from . import sessions, users
 
 PURGED_AT_ONCE = 1000
 
-user_commands = Commands(
-    "users", help="List, deactivate, export and delete users; set a password."
-)
-session_commands = Commands("sessions", help="List and end sessions; purge expired ones.")
-
-
-def _print_row(*values: object) -> None:
-    # Replace control characters: names are untrusted, and the terminal obeys them.
-    cells = ("".join(c if c.isprintable() else "?" for c in str(value)) for value in values)
-    click.echo("\t".join(cells))
+user_commands = Commands("users", help="Deactivate, export and delete users; set a password.")
+session_commands = Commands("sessions", help="End the sessions of a user; purge expired ones.")
 
 
 def _user(email: str) -> AnyRow:
@@ -30,15 +21,6 @@ def _user(email: str) -> AnyRow:
     if user is None:
         raise click.ClickException(f"There is no user {email}.")
     return user
-
-
-@user_commands.command("list")
-def list_users() -> None:
-    """List id, email, name, creation date, state and number of sessions, one user a line."""
-    for row in users.list_users():
-        name = f"{row.first_name} {row.last_name}"
-        state = "active" if row.active else "inactive"
-        _print_row(row.id, row.email, name, f"{row.ts:%Y-%m-%d}", state, row.sessions)
 
 
 @user_commands.command("activate")
@@ -91,27 +73,12 @@ def delete(email: str, yes: bool) -> None:
     click.echo(f"{email} is deleted.")
 
 
-@session_commands.command("list")
-@click.argument("email")
-def list_sessions(email: str) -> None:
-    """List id, start, last use, end, address and user agent, one session a line."""
-    for row in sessions.list_sessions(_user(email).id):
-        names = ("started_at", "last_used_at", "expiry_date")
-        times = [f"{row[name]:%Y-%m-%dT%H:%MZ}" for name in names]
-        _print_row(row["session_id"], *times, row["ip_address"] or "-", row["user_agent"] or "-")
-
-
 @session_commands.command("end")
 @click.argument("email")
-@click.argument("session_id", type=click.UUID, required=False)
-def end(email: str, session_id: uuid.UUID | None) -> None:
-    """End one session of a user, or all of them."""
-    user_id = _user(email).id
-    if session_id is None:
-        sessions.end_all_sessions(user_id)
-    elif not sessions.end_session(user_id, session_id, "operator"):
-        raise click.ClickException(f"{email} has no such session.")
-    click.echo("Ended.")
+def end(email: str) -> None:
+    """End all sessions of a user."""
+    sessions.end_all_sessions(_user(email).id)
+    click.echo(f"{email} is signed out everywhere.")
 
 
 @session_commands.command("purge")

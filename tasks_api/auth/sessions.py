@@ -129,7 +129,7 @@ def is_signed_in_at(email: str, client: str) -> bool:
     return any(client_of(row.ip_address) == client for row in fetch_all(query))
 
 
-def list_sessions(user_id: int, current: uuid.UUID | None = None) -> list[dict[str, object]]:
+def list_sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
     """Return the user's living sessions, the most recently used first."""
     rows: Sequence[AnyRow] = fetch_all(
         select(session_table).where(

@@ -1,14 +1,13 @@
 """Users: signing up, changing details, deleting the account, and what the operator does. login.py opens sessions."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ..audit import security_event
-from ..clock import current_minute
 from ..config import current_settings
 from ..database.engine import AnyRow, execute, fetch_all, fetch_one, insert_row, transaction
 from ..database.tables import SESSION, USER, session_table, tables_of_user, user_table
@@ -210,17 +209,6 @@ def export(user_id: int) -> dict[str, list[dict[str, object]]]:
         found.setdefault(str(table.name), []).extend(row._asdict() for row in rows)
     security_event("user_exported", user_id=user_id)
     return found
-
-
-def list_users() -> Sequence[AnyRow]:
-    """Return all users by email, each with the number of living sessions."""
-    living = and_(
-        SESSION.user_id == USER.id,
-        SESSION.expiry_date > current_minute(),
-    )
-    count = select(func.count(SESSION.id)).where(living).scalar_subquery()
-    query = select(user_table, count.label("sessions")).order_by(USER.email)
-    return fetch_all(query)
 
 
 def set_active(user_id: int, active: bool) -> None:

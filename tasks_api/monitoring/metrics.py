@@ -1,19 +1,12 @@
 """Counts and durations for Prometheus, over all workers."""
 
 import os
-from collections.abc import Iterator
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from ..clock import current_minute
-from ..database.engine import fetch_all
-from ..database.tables import SESSION
 from ..errors import UNAVAILABLE, ApiError
 
 REQUESTS = Histogram(
@@ -29,19 +22,6 @@ IN_FLIGHT = Gauge(
 metrics = Blueprint("metrics", __name__)
 
 
-class Sessions(Collector):
-    """Counts the active sessions. It yields nothing while the database does not answer."""
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the gauge."""
-        living = SESSION.expiry_date > current_minute()
-        try:
-            ((count,),) = fetch_all(select(func.count()).where(living))
-        except SQLAlchemyError:
-            return
-        yield GaugeMetricFamily("tasks_sessions", "Living sessions", value=count)
-
-
 @metrics.get("/metrics")
 def show() -> Response:
     """Return the counts of all workers, which share a folder that gunicorn.conf.py makes."""
@@ -53,5 +33,4 @@ def show() -> Response:
             raise ApiError(
                 UNAVAILABLE, "The folder of PROMETHEUS_MULTIPROC_DIR is gone. Restart gunicorn."
             ) from None
-    text = generate_latest(registry) + generate_latest(Sessions())
-    return Response(text, content_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
