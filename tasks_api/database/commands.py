@@ -57,6 +57,7 @@ def _patient(callback: Callback) -> Callback:
                 is_transient = isinstance(error, DBAPIError) and sqlserver.is_transient(error)
                 if not is_transient or time.monotonic() > deadline:
                     raise click.ClickException(_explain(error)) from None
+            click.echo("The database does not answer yet.", err=True)
             time.sleep(2)
 
     return wrapper

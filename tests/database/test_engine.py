@@ -174,7 +174,7 @@ def test_a_command_goes_on_after_its_connection_broke(
     app: Flask, anna: Person, fake_time: FakeTime
 ) -> None:
     fail(app, "SELECT", LOST, times=len(RETRY_PAUSES) + 1)
-    assert anna.email in said(app, "users", "list")
+    assert anna.email in said(app, "users", "export", anna.email)
 
 
 def test_errors_that_are_logged_have_no_values(app: Flask) -> None:
