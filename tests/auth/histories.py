@@ -1,4 +1,4 @@
-"""Random histories of clients, tabs, lost and late requests and thieves, compared with a simple model of the rule in docs/tokens.md.
+"""Random histories of clients, tabs, lost and late requests and thieves, compared with a model of docs/tokens.md.
 
 The model knows a session by its answers in the order in which they were given. A holder is a client or a thief with a
 store of his own: what he has is the number of an answer.
