@@ -3,6 +3,7 @@
 Whatever is not here is gunicorn's default. GUNICORN_CMD_ARGS and the command line change anything.
 """
 
+import atexit
 import gc
 import os
 import shutil
@@ -30,6 +31,7 @@ _threads = environ.get("TASKS_THREADS") or ""
 threads = (
     max(1, int(_threads)) if _threads.isdecimal() else 8
 )  # create_app() reports a wrong value
+keepalive = 100  # seconds: longer than load balancers keep idle connections (Heroku: 90)
 worker_tmp_dir = _MEMORY
 control_socket_disable = True
 # gunicorn trusts no forwarded header. Behind a proxy set TASKS_TRUSTED_PROXIES.
@@ -43,9 +45,15 @@ proc_name = "tasks-api"
 # folder does not grow with every worker that ends.
 
 
-def when_ready(_server):
+def when_ready(server):
     """Make the folder before the first worker starts."""
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tasks-api-", dir=_MEMORY)
+    folder = tempfile.mkdtemp(prefix="tasks-api-", dir=_MEMORY)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+
+    @atexit.register  # gunicorn does not call on_exit() if a worker fails to start
+    def remove():
+        if os.getpid() == server.pid:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def pre_fork(server, worker):
@@ -75,8 +83,3 @@ def child_exit(_server, worker):
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.slot)
-
-
-def on_exit(_server):
-    """Remove the folder."""
-    shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)

@@ -25,6 +25,14 @@ export class ApiError extends Error {
   }
 }
 
+/** AbortSignal.timeout, which React Native and iOS before 16 do not have. */
+function timeLimit(milliseconds) {
+  if (AbortSignal.timeout) return AbortSignal.timeout(milliseconds);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), milliseconds);
+  return controller.signal;
+}
+
 export class Tasks {
   #url; #store; #onSignedOut; #limit; #lock; #tabs;
   #tokens = null; #userId; #refreshing = null; #turn = Promise.resolve();
@@ -109,10 +117,14 @@ export class Tasks {
   }
 
   /** Wait for other tabs. Without locks (plain http, older Node) wait for the other calls of this client only. */
-  #alone(action) {
+  async #alone(action) {
     const locks = globalThis.navigator?.locks;
-    // The time limit is for a tab that was frozen while it had the lock.
-    if (locks) return locks.request(this.#lock, { signal: AbortSignal.timeout(6 * this.#limit) }, action);
+    try {
+      // The time limit is for a tab that was frozen while it had the lock.
+      if (locks) return await locks.request(this.#lock, { signal: timeLimit(6 * this.#limit) }, action);
+    } catch (error) {
+      if (error.name !== "SecurityError") throw error; // a frame in a sandbox may not use locks
+    }
     const turn = this.#turn.then(action);
     this.#turn = turn.catch(() => {});
     return turn;
@@ -145,7 +157,7 @@ export class Tasks {
     if (access) headers.Authorization = `Bearer ${access}`;
     return fetch(this.#url + path, {
       method, headers, body: body && JSON.stringify(body),
-      credentials: this.#store ? "omit" : "include", signal: AbortSignal.timeout(this.#limit),
+      credentials: this.#store ? "omit" : "include", signal: timeLimit(this.#limit),
     });
   }
 

@@ -22,6 +22,7 @@ LOCK_SECONDS = 60  # how long a process waits for another one that applies scrip
 _GO = re.compile(r"^\s*GO\s*$", re.IGNORECASE | re.MULTILINE)
 _LOCK_SQLSERVER = f"""
 SET LOCK_TIMEOUT {LOCK_SECONDS * 1000};
+IF SCHEMA_NAME() <> N'dbo' THROW 50000, 'the default schema of this login must be dbo', 1;
 BEGIN TRANSACTION;
 DECLARE @result int;
 EXEC @result = sp_getapplock @Resource = 'tasks_api.migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction',
@@ -150,7 +151,8 @@ def _begin_alone(connection: Connection) -> None:
 
 
 def _recorded(connection: Connection) -> set[int]:
-    if not inspect(connection).has_table("SchemaVersion"):
+    schema = None if connection.dialect.name == "sqlite" else "dbo"
+    if not inspect(connection).has_table("SchemaVersion", schema):
         return set()
     return set(connection.execute(text("SELECT Version FROM SchemaVersion")).scalars())
 

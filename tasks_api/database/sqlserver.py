@@ -39,11 +39,13 @@ _RETRIED_BY_SQLCLIENT = frozenset(
     {64, 233, 997, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 4060, 4221, 10053, 10054, 10060, 10928}
     | {10929, 40143, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920}
 )
-# No memory, no space, a damaged page, a read-only database or replica.
+# The connection is to a server that is not the primary replica any more, or that is shutting down.
+MOVED_AWAY = frozenset({596, 976, 978, 983, 3906, 6005})
+# No memory, no space, a damaged page, a busy elastic pool.
 _OUT_OF_SERVICE = frozenset(
-    {701, 823, 824, 945, 976, 978, 983, 1101, 1105, 3906, 3958, 3960, 8645, 9001, 9002, 40544}
+    {701, 823, 824, 945, 1101, 1105, 3958, 3960, 8645, 9001, 9002, 10936, 40544}
 )
-_TRANSIENT = _RETRIED_BY_SQLCLIENT | _OUT_OF_SERVICE
+_TRANSIENT = _RETRIED_BY_SQLCLIENT | MOVED_AWAY | _OUT_OF_SERVICE
 
 registry.register("mssql.tasks_api", f"{__package__}.statements", "Dialect")
 

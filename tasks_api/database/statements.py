@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.dialects.mssql.base import MSExecutionContext
 from sqlalchemy.dialects.mssql.pyodbc import MSDialect_pyodbc
 
-from .sqlserver import LOCK_TIMEOUT, error_numbers
+from .sqlserver import LOCK_TIMEOUT, MOVED_AWAY, error_numbers
 
 MAX_KEPT = 50  # statements that a connection keeps; the server has a plan in memory for each
 
@@ -87,6 +87,10 @@ class Dialect(MSDialect_pyodbc):
     execution_ctx_cls = _ExecutionContext
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Return True if the connection is broken. A lock timeout has the same SQLSTATE, but is none."""
+        """Return True if the connection is broken or leads to the wrong server.
+
+        A lock timeout has the SQLSTATE of a broken connection, but is none.
+        """
         is_broken: bool = super().is_disconnect(e, connection, cursor)  # type: ignore[no-untyped-call]
-        return is_broken and LOCK_TIMEOUT not in error_numbers(e)
+        numbers = error_numbers(e)
+        return bool(numbers & MOVED_AWAY) or (is_broken and LOCK_TIMEOUT not in numbers)

@@ -92,7 +92,7 @@ def init_openapi(app: Flask, version: str, cookie_name: str) -> None:
     app.register_blueprint(openapi)
     spec = APISpec("Tasks API", version, "3.1.0", plugins=[MarshmallowPlugin()], info=_INFO)
     bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    bearer["description"] = "the accessToken that a login returned"  # Swagger shows it at Authorize
+    bearer["description"] = "the accessToken of a login"  # Swagger shows it at Authorize
     cookie = {"type": "apiKey", "in": "cookie", "name": cookie_name}
     spec.components.security_scheme("bearer", bearer)
     spec.components.security_scheme("cookie", cookie)

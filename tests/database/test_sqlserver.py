@@ -155,7 +155,7 @@ def test_create_quotes_the_name_and_sees_an_error_in_a_later_result(
 
 
 def test_an_error_that_passes_means_unavailable(away: Flask) -> None:
-    passing, lasting = (1105, 1205, 1222, 3906, 40143, 40197, 40540, 40613), (102, 207, 208)
+    passing, lasting = (1105, 1205, 1222, 3906, 10936, 40143, 40540, 40613), (102, 207, 208)
     with away.app_context():
         for number in passing + lasting:
             error = DBAPIError("SELECT 1", {}, failure("Not (1205) this time.", number))
@@ -164,8 +164,10 @@ def test_an_error_that_passes_means_unavailable(away: Flask) -> None:
         assert is_unavailable(refused_connection)
 
 
-def test_a_lock_timeout_keeps_the_connection(away: Flask) -> None:
+def test_a_lock_timeout_keeps_the_connection_and_a_server_that_is_no_primary_does_not(
+    away: Flask,
+) -> None:
     with away.app_context():
-        for number, is_lost in ((0, True), (1222, False)):
+        for number, is_lost in ((0, True), (1222, False), (3906, True), (596, True)):
             error = pyodbc.OperationalError(*failure("Timeout", number, "HYT00").args)
             assert db.engine.dialect.is_disconnect(error, None, None) is is_lost

@@ -3,7 +3,10 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { player } from "./play.mjs";
 
-delete globalThis.navigator; // so that newer Node has no locks either
+// As in a sandboxed frame, which may not use locks, and in React Native, which has no AbortSignal.timeout.
+const request = () => Promise.reject(new DOMException("denied", "SecurityError"));
+Object.defineProperty(globalThis, "navigator", { value: { locks: { request } } });
+delete AbortSignal.timeout;
 const [url, file] = process.argv.slice(2);
 const store = {
   load: () => existsSync(file) ? JSON.parse(readFileSync(file)) : null,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -98,12 +99,16 @@ def nginx(folder: Path, replicas: list[Live]) -> AbstractContextManager[Live]:
 @contextmanager
 def replicated(folder: Path) -> Iterator[tuple[Live, list[Live]]]:
     """Two replicas with compose.yaml's settings, and the proxy in front of them."""
-    given = SERVICES["replica-1"]["environment"]
-    settings = {"TRUSTED_PROXIES": given["TASKS_TRUSTED_PROXIES"]}
-    options = given["GUNICORN_CMD_ARGS"].split()
+    count = SERVICES["replica-1"]["environment"]["TASKS_TRUSTED_PROXIES"]
     with ExitStack() as stack:
-        replicas = [stack.enter_context(serving(folder, *options, **settings)) for _ in range(2)]
+        replicas = [stack.enter_context(serving(folder, TRUSTED_PROXIES=count)) for _ in range(2)]
         yield stack.enter_context(nginx(folder, replicas)), replicas
+
+
+def test_gunicorn_keeps_idle_connections_longer_than_the_proxy() -> None:
+    config = COMPOSE["configs"]["proxy"]["content"]
+    (seconds,) = re.findall(r"keepalive_timeout (\d+)s;", config)
+    assert runpy.run_path(str(ROOT / "gunicorn.conf.py"))["keepalive"] > int(seconds)
 
 
 @needs_nginx
@@ -119,6 +124,8 @@ def test_two_replicas_behind_the_proxy_are_one_service(tmp_path: Path) -> None:
         url = f"{proxy.url}/api/users/sessions"
         (session,) = requests.get(url, headers=forged, timeout=30).json()
         assert session["ipAddress"] == "127.0.0.1"
+        for _ in range(20):  # gunicorn may close the connection while nginx still sends
+            assert proxy.post("/api/tasks", "x" * 70_000).status_code == 413
         replicas[0].process.kill()  # the other goes on
         replicas[0].process.wait()
         for _ in range(6):

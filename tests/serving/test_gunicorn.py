@@ -68,6 +68,15 @@ def test_a_wrong_setting_ends_gunicorn_and_is_named(
     assert re.search(rf"^tasks-api: TASKS_{name}\b", said, re.MULTILINE)
 
 
+def test_a_start_that_fails_leaves_no_folder_of_metrics(tmp_path: Path) -> None:
+    config = tmp_path / "config.py"
+    source = (ROOT / "gunicorn.conf.py").read_text()
+    config.write_text(f"{source}\n_MEMORY = {str(tmp_path)!r}\n")
+    environ = environment(tmp_path, THREADS="wrong")
+    run(GUNICORN, f"--config={config}", "--bind=127.0.0.1:0", "wsgi:app", environ=environ)
+    assert not list(tmp_path.glob("tasks-api-*"))
+
+
 def test_make_run_serves_at_an_ipv6_address_and_says_where(tmp_path: Path) -> None:
     port = free_port()
     environ = environment(tmp_path)
