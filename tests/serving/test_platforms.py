@@ -44,20 +44,15 @@ def test_the_probes_ask_the_service_at_the_port_of_the_image(client: FlaskClient
         assert client.get(service[probe]["httpGet"]["path"]).status_code == 200
 
 
-def test_the_environment_of_kubernetes_and_azure_is_made_of_settings() -> None:
+def test_the_environment_of_kubernetes_is_made_of_settings() -> None:
     keys = {"TASKS_JWT_SECRET_KEY": "k" * 40, "TASKS_REFRESH_TOKEN_KEY": "k" * 40}
     of_pod = {each["name"]: each["value"] for each in container("Deployment")["env"]}
     commands = code_block("docs/platforms.md", "## Kubernetes")
     secrets = dict(re.findall(r"--from-literal=(\w+)='?(\"\$.*?\"|[^']+)'?", commands))
     assert secrets.keys() > keys.keys()
-    azure = code_block("docs/platforms.md", "## Azure")
-    found = re.findall(r'(TASKS_\w+)=("[^"]*"|\S+)', azure)
-    of_azure = {name: value.strip('"') for name, value in found}
-    assert of_azure.keys() > keys.keys()
-    for given in (of_pod | secrets, of_azure):
-        settings = load_settings(given | keys)
-        assert settings.database_file is None
-        assert settings.trusted_proxies == 1
+    settings = load_settings(of_pod | secrets | keys)
+    assert settings.database_file is None
+    assert settings.trusted_proxies == 1
 
 
 # Flask without what Windows lacks: these modules and functions, and UTF-8 as the encoding of files.
