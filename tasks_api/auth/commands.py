@@ -5,7 +5,6 @@ import json
 import click
 import orjson
 
-from ..audit import security_event
 from ..database.commands import Commands
 from ..database.engine import AnyRow
 from . import sessions, users
@@ -16,7 +15,8 @@ user_commands = Commands("users", help="Deactivate, export and delete users; set
 session_commands = Commands("sessions", help="End the sessions of a user; purge expired ones.")
 
 
-def _user(email: str) -> AnyRow:
+def user_of(email: str) -> AnyRow:
+    """Return the user that an argument names, or end the command."""
     user = users.find_user(email.strip())
     if user is None:
         raise click.ClickException(f"There is no user {email}.")
@@ -27,9 +27,7 @@ def _user(email: str) -> AnyRow:
 @click.argument("email")
 def activate(email: str) -> None:
     """Let a user log in again."""
-    user_id = _user(email).id
-    users.set_active(user_id, True)
-    security_event("user_activated", user_id=user_id)
+    users.set_active(user_of(email).id, True)
     click.echo(f"{email} is active.")
 
 
@@ -37,9 +35,7 @@ def activate(email: str) -> None:
 @click.argument("email")
 def deactivate(email: str) -> None:
     """End all sessions of a user and refuse logins."""
-    user_id = _user(email).id
-    users.set_active(user_id, False)
-    security_event("session_ended", reason="deactivated", user_id=user_id)
+    users.set_active(user_of(email).id, False)
     click.echo(f"{email} is inactive.")
 
 
@@ -48,7 +44,7 @@ def deactivate(email: str) -> None:
 @click.password_option(help="Without this option the command asks for the password.")
 def set_password(email: str, password: str) -> None:
     """Set a user's password and end all sessions of the user."""
-    users.set_password(_user(email), password)
+    users.set_password(user_of(email), password)
     click.echo(f"The password of {email} is set.")
 
 
@@ -56,7 +52,7 @@ def set_password(email: str, password: str) -> None:
 @click.argument("email")
 def export(email: str) -> None:
     """Print all that is stored about a user as JSON, without hashes and salts."""
-    found = users.export(_user(email).id)
+    found = users.export(user_of(email).id)
     text = orjson.dumps(found, option=orjson.OPT_UTC_Z)
     click.echo(json.dumps(json.loads(text), indent=2))  # ASCII, which every terminal can print
 
@@ -66,7 +62,7 @@ def export(email: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(email: str, yes: bool) -> None:
     """Delete a user with all tasks and sessions."""
-    user_id = _user(email).id
+    user_id = user_of(email).id
     if not yes:
         click.confirm(f"Delete {email} with all tasks and sessions?", abort=True)
     users.delete_as_operator(user_id)
@@ -77,7 +73,7 @@ def delete(email: str, yes: bool) -> None:
 @click.argument("email")
 def end(email: str) -> None:
     """End all sessions of a user."""
-    sessions.end_all_sessions(_user(email).id)
+    sessions.end_all_sessions(user_of(email).id)
     click.echo(f"{email} is signed out everywhere.")
 
 

@@ -211,9 +211,21 @@ def export(user_id: int) -> dict[str, list[dict[str, object]]]:
     return found
 
 
-def set_active(user_id: int, active: bool) -> None:
-    """Let the user log in, or end all sessions and refuse logins."""
-    _change(user_id, end_sessions=not active, active=active)
+def set_active(user_id: int, active: bool, by: object = "operator") -> bool:
+    """Let the user log in, or end all sessions and refuse logins. Return whether the user exists.
+
+    Args:
+        user_id: of the user.
+        active: what the user becomes.
+        by: who does it, for the log.
+    """
+    if not _change(user_id, end_sessions=not active, active=active):
+        return False
+    if active:
+        security_event("user_activated", user_id=user_id, by=by)
+    else:
+        security_event("session_ended", reason="deactivated", user_id=user_id, by=by)
+    return True
 
 
 def set_password(user: AnyRow, password: str) -> None:
@@ -228,8 +240,8 @@ def set_password(user: AnyRow, password: str) -> None:
 
 
 @transaction
-def _change(user_id: int, *, end_sessions: bool, **values: object) -> None:
-    if not execute(update(user_table).where(USER.id == user_id).values(values)):
-        raise ApiError(A04)
+def _change(user_id: int, *, end_sessions: bool, **values: object) -> bool:
+    found = execute(update(user_table).where(USER.id == user_id).values(values))
     if end_sessions:
         delete_all(user_id)
+    return bool(found)

@@ -14,10 +14,11 @@ class RequestFilter(logging.Filter):
         """Complete the record and let it pass."""
         if has_request_context():
             facts = g.get("log_facts", {})
-            if caller := g.get("caller"):
+            caller = g.get("caller")
+            # A record about another user must not get the caller's session.
+            if caller and vars(record).get("user_id", caller.user_id) == caller.user_id:
                 facts = facts | {"user_id": caller.user_id, "session_id": str(caller.session_id)}
-            # Fields of the record win: it may be about another session.
-            vars(record).update(facts | vars(record))
+            vars(record).update(facts | vars(record))  # the record may be about another session
         return True
 
 

@@ -20,9 +20,9 @@ IDENTITY = {exp.GeneratedAsIdentityColumnConstraint, exp.AutoIncrementColumnCons
 
 
 def scripts(folder: str) -> dict[str, str]:
-    """Return the scripts by their names."""
-    found = sorted((ROOT / "sql" / folder).glob("00[1-9]_*.sql"))
-    return {path.name: path.read_text() for path in found}
+    """Return the scripts by their names. The one that creates the database has no tables."""
+    found = sorted((ROOT / "sql" / folder).glob("[0-9]*.sql"))
+    return {path.name: path.read_text() for path in found if path.name[:3] != "000"}
 
 
 def facts(sources: Iterable[str], dialect: str) -> set[Fact]:

@@ -1,12 +1,15 @@
 """Log lines: who, what, how long; no secrets, and no text of a client that could pass for a line."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from tasks_api.auth import users
 from tasks_api.auth.refresh_tokens import decode
+from tasks_api.tasks import service
 from tests.conftest import MakeApp, Person, joined
 
 Capture = pytest.CaptureFixture[str]
@@ -53,6 +56,18 @@ def test_the_line_of_an_ended_session_names_it(capsys: Capture, make_app: MakeAp
     anna.call("DELETE", f"/api/users/sessions/{phone}")
     (ended,) = [line for line in lines(capsys) if line.get("event") == "session_ended"]
     assert (ended["session_id"], ended["user_id"]) == (phone, 1)
+
+
+def test_an_event_about_another_user_does_not_get_the_callers_session(
+    capsys: Capture, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = joined(app := make_app())
+    other = joined(app, "bertil@example.com").user_id
+    act = partial(users.set_active, other, False, by=anna.user_id)
+    monkeypatch.setattr(service, "list_tasks", lambda *_, **__: act() and [])
+    assert anna.tasks() == []
+    (ended,) = [line for line in lines(capsys) if line.get("reason") == "deactivated"]
+    assert (ended["user_id"], ended["by"], "session_id" in ended) == (other, anna.user_id, False)
 
 
 def test_a_session_that_two_hold_ends_with_a_warning(

@@ -28,6 +28,6 @@ assert isinstance(added, TaskResponse)
 tasks = list_tasks.sync(client=caller)
 assert isinstance(tasks, list)
 names: list[str] = [task.name for task in tasks]
-refused = get_task.sync(client=caller, task_id="0")
+refused = get_task.sync(client=caller, task_id=0)
 assert isinstance(refused, ProblemResponse)
 print(json.dumps([added.name, names, refused.error_code]))

@@ -16,5 +16,5 @@ const next = sure(await api.POST("/api/users/refresh_token", { body: { refreshTo
 const headers = { Authorization: `Bearer ${next.accessToken}` };
 const added = sure(await api.POST("/api/tasks", { headers, body: { name: "from TypeScript" } }));
 const names: string[] = sure(await api.GET("/api/tasks", { headers })).map(task => task.name);
-const refused = await api.GET("/api/tasks/{task_id}", { headers, params: { path: { task_id: "0" } } });
+const refused = await api.GET("/api/tasks/{task_id}", { headers, params: { path: { task_id: 0 } } });
 console.log(JSON.stringify([added.name, names, refused.error?.errorCode]));
