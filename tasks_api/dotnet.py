@@ -1,7 +1,8 @@
 """Habits of ASP.NET on which clients of the .NET original rely.
 
-To do without them, delete this file with tests/test_dotnet.py and tests/examples/test_original_clients.py, the base
-class DotnetSchema in web/parsing.py and the call of ignore_case_of_paths() in create_app().
+To do without them, delete this file with tests/test_dotnet.py and tests/examples/test_original_clients.py, its line in
+README, the base class DotnetSchema in web/parsing.py, null_is_absent in the schemas, and the call of
+ignore_case_of_paths() in create_app().
 """
 
 import re

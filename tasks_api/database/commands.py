@@ -34,7 +34,7 @@ SELECT
 
 
 class Commands(AppGroup):
-    """Commands that retry after transient errors, and that report a failure in one line."""
+    """Commands that retry after transient errors of SQL Server, and that report a failure in one line."""
 
     def command(self, *args: Any, **kwargs: Any) -> Any:
         """Register a command, as in ``AppGroup``."""

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
+from tests.browser import CHROMIUM, DRIVER, chromium
 from tests.conftest import joined
-from tests.web.conftest import CHROMIUM, DRIVER, chromium
 
 POST = """
 const [path, body, done] = arguments, headers = { "Content-Type": "application/json" };
@@ -45,11 +45,11 @@ def test_a_sibling_domain_signs_no_user_in_as_another(
         driver.execute_cdp_cmd("Security.setIgnoreCertificateErrors", {"ignore": True})
 
         def set_cookies(cookies: list[str]) -> None:
-            driver.get(f"https://evil.example.localhost:{server.port}/")
+            driver.get(f"https://evil.example.localhost:{server.port}/swagger")
             driver.execute_script(SET_COOKIES, cookies)
 
         def post(path: str, body: object) -> Any:
-            driver.get(f"https://app.example.localhost:{server.port}/")
+            driver.get(f"https://app.example.localhost:{server.port}/swagger")
             return driver.execute_async_script(POST, path, body)
 
         set_cookies(before)

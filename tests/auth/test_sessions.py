@@ -42,8 +42,8 @@ def test_a_logout_by_refresh_token_needs_no_access_token_and_no_content_type(
 
 
 def test_a_logout_without_a_token_is_a01(client: FlaskClient) -> None:
-    for token in (None, " "):
-        problem(client.post(LOGOUT, json={"refreshToken": token}), 401, "A01")
+    for body in ({}, {"refreshToken": " "}):
+        problem(client.post(LOGOUT, json=body), 401, "A01")
 
 
 def test_the_list_of_sessions_describes_each_device(clock: Any, anna: Person) -> None:
@@ -71,8 +71,9 @@ def test_a_refresh_updates_the_address_and_user_agent_of_the_device(anna: Person
     assert (session["ipAddress"], session["userAgent"]) == ("198.51.100.7", None)
 
 
-def sign_out(person: Person, session_id: object = "") -> TestResponse:
-    return person.call("DELETE", f"/api/users/sessions/{session_id}")
+def sign_out(person: Person, session_id: object = None) -> TestResponse:
+    path = f"/{session_id}" if session_id else ""
+    return person.call("DELETE", f"/api/users/sessions{path}")
 
 
 def test_one_device_is_signed_out(anna: Person) -> None:

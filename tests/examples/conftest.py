@@ -20,9 +20,9 @@ from werkzeug.middleware.shared_data import SharedDataMiddleware
 from werkzeug.serving import make_server
 
 from tasks_api.config import ROOT
+from tests.browser import CHROMIUM, DRIVER, chromium
 from tests.conftest import MakeApp, Person, joined
 from tests.live import PASSWORD, free_port
-from tests.web.conftest import CHROMIUM, DRIVER, chromium
 
 NEVER = 20  # seconds, much more than the clients wait
 LIST = ("call", "GET", "/api/tasks")

@@ -77,7 +77,7 @@ function inTurn(action) {
 // Exchange a refresh token for the next pair. It is the page's, an older one or the thief's.
 async function refresh(who, pair, note) {
   const holder = tokens;
-  const body = { userId: pair.userId, refreshToken: pair.refreshToken }; // null: it is in the cookie
+  const body = { userId: pair.userId, refreshToken: pair.refreshToken ?? undefined }; // null: it is in the cookie
   const answer = await inTurn(() => send("POST", "api/users/refresh_token", body, null, note));
   checkUser();
   if (tokens !== holder) return null; // signed out meanwhile
