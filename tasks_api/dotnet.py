@@ -24,7 +24,7 @@ class DotnetSchema(ma.Schema):
 
     @ma.pre_load
     def read_like_dotnet(self, data: Any, **_kwargs: Any) -> Any:
-        """Match names without case, drop members that are null, read decimal text as an integer.
+        """Match names without case, drop members that must not be null, read decimal text as an integer.
 
         Of two members with the same name the last one counts. A body that is null counts as empty.
         """
@@ -41,10 +41,12 @@ class DotnetSchema(ma.Schema):
             is_integer = isinstance(field, ma.fields.Integer)
             if is_integer and isinstance(value, str) and _INTEGER.fullmatch(value):
                 value = int(value)
-            read[str(field.data_key)] = value
-        if self.null_is_absent:
-            return {name: value for name, value in read.items() if value is not None}
-        return read
+            read[field] = value
+        return {
+            str(field.data_key): value
+            for field, value in read.items()
+            if value is not None or field.allow_none or not self.null_is_absent
+        }
 
 
 def ignore_case_of_paths(app: Flask) -> None:

@@ -1,8 +1,8 @@
 """The error catalogue: every error that a client can get.
 
 Services raise ``ApiError`` with one of these problems; ``web/error_answers.py`` turns it into the answer. The letter of
-a code says what it is about: L login, R refresh, S signup and account, P password, T task, D delete, A access token. Most
-are the .NET original's. Codes that are words are for many routes, or come from a standard.
+a code says what it is about: L login, R refresh, S signup and account, P password, T task, D delete, A access token.
+Most are the .NET original's. Codes that are words are for many routes, or come from a standard.
 """
 
 from collections.abc import Mapping

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tasks_api.web.fields import Text
+from tasks_api.web.parsing import RequestSchema
 from tests.conftest import Person, problem
 
 
@@ -34,6 +36,13 @@ def test_null_counts_as_not_given(anna: Person) -> None:
     assert task["isCompleted"] is False
     body = problem(anna.add_task(None), 400, "T00")
     assert body["errors"] == {"name": ["is missing"]}
+
+
+def test_null_is_kept_where_it_is_allowed() -> None:
+    class Body(RequestSchema):
+        note = Text(9, allow_none=True)
+
+    assert Body().load({"NOTE": None}) == {"note": None}
 
 
 def test_null_as_a_whole_body_counts_as_an_empty_one(anna: Person) -> None:

@@ -39,12 +39,14 @@ def scripts(settings: Settings) -> list[Path]:
     """Return the schema scripts for the settings' database in their order.
 
     Raises:
-        MigrationError: the installation has no scripts.
+        MigrationError: there are no scripts, or two of one number.
     """
     folder = _folder(settings)
     found = sorted(path for path in folder.glob("[0-9][0-9][0-9]_*.sql") if _version(path))
     if not found:
         raise MigrationError(f"There are no schema scripts in {folder}.")
+    if len({_version(path) for path in found}) < len(found):
+        raise MigrationError(f"Two schema scripts in {folder} have the same number.")
     return found
 
 

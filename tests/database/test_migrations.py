@@ -51,12 +51,17 @@ def test_a_script_that_fails_or_forgets_to_record_itself_leaves_nothing(
         assert not inspect(db.engine).has_table("Half")
 
 
-def test_an_installation_without_scripts_is_an_error(
+def test_no_scripts_or_two_of_one_number_are_an_error(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrations, "ROOT", tmp_path)
     for command in ("upgrade", "check"):
         assert "There are no schema scripts" in said(app, "db", command, fails=True)
+    for folder in ("sqlite", "sqlserver"):
+        (tmp_path / "sql" / folder).mkdir(parents=True)
+        for name in ("004_mine", "004_yours"):
+            (tmp_path / "sql" / folder / f"{name}.sql").touch()
+    assert "have the same number" in said(app, "db", "upgrade", fails=True)
 
 
 def test_emails_that_collide_stop_the_upgrade_and_nothing_changes(original: Flask) -> None:

@@ -45,6 +45,8 @@ def facts_of(node: Any) -> Iterable[Fact]:
         yield column.name, kind, nullable, bool(rules.keys() & IDENTITY)
         if key := rules.get(exp.PrimaryKeyColumnConstraint):
             yield key.name, column.name
+        if key := rules.get(exp.Reference):  # SQLite's ADD COLUMN takes no other form
+            yield key.name, column.name, *names(key.kind)
     for rule in node.find_all(exp.Constraint):
         yield tuple(names(rule))
     for index in node.find_all(exp.Index):

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import mssql
 from werkzeug.test import TestResponse
 
 from tasks_api.tasks import service
+from tasks_api.tasks.schemas import TaskQuery
 from tests.conftest import Person, problem, watch
 
 
@@ -209,7 +210,7 @@ def test_another_users_task_is_answered_like_one_that_does_not_exist(
 def test_a_page_is_read_with_top_on_sql_server(monkeypatch: pytest.MonkeyPatch) -> None:
     read = Mock(return_value=[])
     monkeypatch.setattr(service, "fetch_all", read)
-    service.list_tasks(1, is_completed=True, limit=20, after=0)
+    service.list_tasks(1, **TaskQuery().load({"limit": "20", "isCompleted": "true"}))
     page = read.call_args[0][0].compile(dialect=mssql.dialect())
     assert str(page).startswith("SELECT TOP ")
 
