@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tasks_api.auth.refresh_tokens import decode, token_hash
+from tasks_api.auth.refresh_tokens import decode
 from tasks_api.database.tables import session_table
 from tests.auth.conftest import row_of
 from tests.conftest import MakeApp, Person, invalid_grant, joined, problem, stored, watch, write
@@ -90,23 +90,6 @@ def test_the_absolute_lifetime_is_the_setting_of_today(
 
 
 # --- case 3: the current token ----------------------------------------------------------------------------
-
-
-def test_a_refresh_rotates_the_token_of_the_same_session(app: Flask, anna: Person) -> None:
-    first, before = anna.refresh, row_of(app)
-    anna.renew()
-    after = row_of(app)
-    assert anna.refresh != first
-    assert (after.session_id, after.counter) == (before.session_id, 1)
-    assert anna.is_in()
-
-
-def test_the_database_has_only_a_salted_hash(app: Flask, anna: Person) -> None:
-    for _ in range(2):
-        row = row_of(app)
-        assert anna.refresh not in str(row)
-        assert row.token_hash == token_hash(decode(anna.refresh), row.token_salt)
-        anna.renew()
 
 
 def test_another_hash_in_the_row_ends_nothing(app: Flask, anna: Person) -> None:
