@@ -7,11 +7,10 @@ from typing import Any
 import jwt
 import pytest
 from flask import Flask
-from sqlalchemy.exc import OperationalError
 
 from tasks_api.database.tables import session_table
 from tests.auth.conftest import KEY, claims_of, row_of, signed
-from tests.conftest import MakeApp, Person, joined, problem, stored, watch, write
+from tests.conftest import MakeApp, Person, joined, problem, stored, write
 
 
 @pytest.fixture
@@ -30,10 +29,8 @@ def test_it_has_these_claims(anna: Person) -> None:
 
 def test_it_is_for_all_audiences_and_the_first_one_is_this_service(make_app: MakeApp) -> None:
     anna = joined(make_app(JWT_SECRET_KEY=KEY, JWT_AUDIENCE="tasks-api, reports"))
-    assert claims_of(anna, audience="reports")["aud"] == ["tasks-api", "reports"]
     assert anna.is_in()
-    for_reports = claims_of(anna, audience="reports") | {"aud": "reports"}
-    anna.access = signed(for_reports)
+    anna.access = signed(claims_of(anna, audience="reports") | {"aud": "reports"})
     problem(anna.call("GET", "/api/tasks"), 401, "A03")
 
 
@@ -42,9 +39,7 @@ def test_it_expires_exactly_after_its_seconds(clock: Any, anna: Person) -> None:
     assert anna.is_in()
     for seconds in (1, 60):  # within the clock skew, and beyond it
         clock.shift(seconds)
-        answer = anna.call("GET", "/api/tasks")
-        problem(answer, 401, "A02")
-        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+        problem(anna.call("GET", "/api/tasks"), 401, "A02")
 
 
 def test_clocks_may_differ_by_five_seconds(clock: Any, anna: Person) -> None:
@@ -82,55 +77,42 @@ WRONG_CLAIMS: list[dict[str, Any]] = [
     {"exp": float("inf")},
     {"sid": "x"},
     {"sid": 5},
+    {"ctr": "1"},
     {"nbf": 2**32},
+    {"nbf": time.time() + 60},
 ]
 
 
-def test_every_wrong_kind_of_token_is_a03(anna: Person) -> None:
-    good = claims_of(anna)
+def test_every_wrong_kind_of_token_is_a03(
+    capsys: pytest.CaptureFixture[str], make_app: MakeApp
+) -> None:
+    """Only a wrong signature with a known key id is called forged."""
+    anna = joined(make_app(JWT_SECRET_KEY=KEY))
+    good, access = claims_of(anna), anna.access
     untyped = claims_of(anna)
     del untyped["type"]
-    wrong = [
+    refused = [
         *(signed(good | change) for change in WRONG_CLAIMS),
         signed(untyped),
-        signed(good, "x" * 40),
         signed(good, "", None),
         signed(good, algorithm="HS512"),
         signed(good, kid="../../etc/passwd"),
         jwt.encode(good, KEY, "HS256"),
-        signed(good) + " " + signed(good),
-        anna.refresh,
-        "a.b.c",
-        "å.ä.ö",
+        *(f'"{access}"', f"{access}, {access}", f"{access} {access}", access[:-44]),
+        *(anna.refresh, "null", "a.b.c", "å.ä.ö"),
     ]
-    for anna.access in wrong:
-        answer = anna.call("GET", "/api/users/info")
-        problem(answer, 401, "A03")
-        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-
-
-def test_only_a_wrong_signature_with_a_known_key_id_is_called_forged(
-    capsys: pytest.CaptureFixture[str], make_app: MakeApp
-) -> None:
-    anna = joined(make_app(JWT_SECRET_KEY=KEY))
-    good = anna.access
-    header, _, signature = good.split(".")
-    other = signed(claims_of(anna) | {"sub": "2"}).split(".")[1]
-    refused = [
-        *("null", "undefined", f'"{good}"', f"{good}, {good}"),
-        good[:-44],
-        signed(claims_of(anna), kid="unknown"),
-        signed(claims_of(anna) | {"nbf": time.time() + 7}),
-        jwt.encode({"nameid": "1"}, "the key of the .NET original's tokens", "HS256"),
-    ]
-    forged = [signed(claims_of(anna), "x" * 40), f"{header}.{other}.{signature}"]
+    header, _, signature = access.split(".")
+    other = signed(good | {"sub": "2"}).split(".")[1]
+    forged = [signed(good, "x" * 40), f"{header}.{other}.{signature}"]
     for tokens, event in ((refused, "access_token_refused"), (forged, "access_token_forged")):
         for anna.access in tokens:
             capsys.readouterr()
-            problem(anna.call("GET", "/api/users/info"), 401, "A03")
+            answer = anna.call("GET", "/api/users/info")
+            problem(answer, 401, "A03")
+            assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
             log = capsys.readouterr().err
             assert f'"{event}"' in log, anna.access
-            assert good not in log
+            assert access not in log
 
 
 @pytest.mark.parametrize(
@@ -190,27 +172,3 @@ def test_a_token_of_a_void_answer_or_of_a_restored_backup_ends_the_session(
     write(app, session_table, counter=9, first_void=5, last_void=6)
     problem(with_counter(anna, counter).call("GET", "/api/tasks"), 401, "A04")
     assert not stored(app, session_table)
-
-
-def test_a_counter_that_is_no_number_is_a03(anna: Person) -> None:
-    problem(with_counter(anna, "1").call("GET", "/api/tasks"), 401, "A03")
-
-
-def test_a_use_that_cannot_be_written_is_answered_and_written_later(
-    app: Flask, anna: Person
-) -> None:
-    refused: list[str] = []
-
-    def refuse(statement: str) -> None:
-        if statement.startswith("UPDATE") and not refused:
-            refused.append(statement)
-            raise OperationalError(
-                statement, {}, Exception("attempt to write a readonly database")
-            )
-
-    anna.renew()
-    watch(app, refuse)
-    for used in (0, 1):
-        assert anna.is_in()
-        assert row_of(app).used_counter == used
-    assert refused
