@@ -94,12 +94,6 @@ def test_a_deleted_user_is_gone_with_tasks_and_sessions(anna: Person, bertil: Pe
     assert anna.user_id > old_id
 
 
-def test_a_deletion_needs_the_password(anna: Person) -> None:
-    problem(anna.delete_account(None), 400, "S01")
-    problem(anna.delete_account("wrong one"), 422, "P01")
-    assert anna.is_in()
-
-
 @pytest.fixture
 def fork_table(app: Flask, anna: Person) -> Iterator[Table]:
     """A table that a fork adds. Anna has a row."""
