@@ -9,7 +9,7 @@ import pytest
 from flask.cli import load_dotenv
 
 from tasks_api.config import PREFIX, ROOT, ConfigError, Settings
-from tests.live import flask, load_settings
+from tests.live import load_settings
 
 
 def load(**settings: str) -> Settings:
@@ -132,12 +132,6 @@ def test_a_dotenv_in_another_encoding_is_refused(folder: Path, encoding: str) ->
         ConfigError, match=rf"\A{folder}/\.env cannot be read as text in UTF-8\.\Z"
     ):
         load()
-
-
-def test_a_wrong_setting_stops_a_command_with_one_line(folder: Path) -> None:
-    code, said = flask(folder, "db", "check", MAX_SESSIONS="many")
-    assert code == 1
-    assert re.fullmatch(r"Error: TASKS_MAX_SESSIONS: .*\n", said)
 
 
 def test_the_documentation_has_every_setting_with_its_default(

@@ -9,22 +9,6 @@ from tasks_api.web.parsing import RequestSchema
 from tests.conftest import Person, problem
 
 
-@pytest.mark.parametrize("path", ["/API/TASKS", "/api/tasks/", "/Api/Users/Sessions/"])
-def test_paths_match_without_case_and_with_or_without_a_slash(anna: Person, path: str) -> None:
-    assert anna.call("GET", path).status_code == 200
-
-
-def test_names_match_without_case(anna: Person) -> None:
-    answer = anna.client.post(
-        "/api/users/refresh_token", json={"UserId": anna.user_id, "REFRESHTOKEN": anna.refresh}
-    )
-    assert answer.status_code == 200
-    anna.add_task()
-    assert anna.call("GET", "/api/tasks?ISCOMPLETED=true").json == []
-    changed = anna.call("PATCH", "/api/tasks/1", json={"iscompleted": True})
-    assert changed.get_json()["isCompleted"] is True
-
-
 def test_the_last_of_two_members_with_one_name_counts(anna: Person) -> None:
     data = b'{"name": "first", "NAME": "", "Name": "last"}'
     answer = anna.call("POST", "/api/tasks", data=data, content_type="application/json")
