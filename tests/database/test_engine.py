@@ -14,7 +14,7 @@ from tasks_api.clock import now
 from tasks_api.database.engine import RETRY_PAUSES, db, execute, fetch_all, transaction
 from tasks_api.database.tables import session_table, task_table
 from tasks_api.errors import T01, ApiError
-from tests.conftest import MakeApp, Person, joined, problem, said, stored, watch
+from tests.conftest import MakeApp, Person, joined, problem, stored, watch
 from tests.database.conftest import FakeTime, failure
 from tests.databases import databases
 
@@ -138,15 +138,6 @@ def test_a_transaction_that_fails_leaves_no_connection_in_use(
     assert list_tasks(anna).status_code == 200
 
 
-@pytest.mark.parametrize("sql", ["SELECT Nmae FROM Task", "this is no SQL"])
-def test_a_statement_that_the_database_does_not_understand_is_500(app: Flask, sql: str) -> None:
-    @app.get("/typo")
-    def typo() -> list[Any]:
-        return list(fetch_all(text(sql)))
-
-    problem(app.test_client().get("/typo"), 500, "internal")
-
-
 def test_a_write_that_would_wait_for_a_lock_is_left_to_a_later_request(
     app: Flask, anna: Person, other_program: Any
 ) -> None:
@@ -168,13 +159,6 @@ def test_a_connection_that_breaks_while_a_use_is_written_fails_no_request(
     anna.renew()
     fail(app, "UPDATE", LOST)
     assert list_tasks(anna).status_code == 200
-
-
-def test_a_command_goes_on_after_its_connection_broke(
-    app: Flask, anna: Person, fake_time: FakeTime
-) -> None:
-    fail(app, "SELECT", LOST, times=len(RETRY_PAUSES) + 1)
-    assert anna.email in said(app, "users", "export", anna.email)
 
 
 def test_errors_that_are_logged_have_no_values(app: Flask) -> None:
