@@ -25,28 +25,22 @@ MANIFESTS: dict[str, dict[str, Any]] = {
 }
 
 
-def pod(kind: str) -> dict[str, Any]:
-    return dict(MANIFESTS[kind]["spec"]["template"]["spec"])
-
-
-def container(kind: str) -> dict[str, Any]:
-    (found,) = pod(kind)["containers"]
-    return dict(found)
+(CONTAINER,) = MANIFESTS["Deployment"]["spec"]["template"]["spec"]["containers"]
 
 
 def test_the_probes_ask_the_service_at_the_port_of_the_image(client: FlaskClient) -> None:
-    service = container("Deployment")
-    (port,) = service["ports"]
+    (port,) = CONTAINER["ports"]
     assert f"EXPOSE {port['containerPort']}\n" in (ROOT / "Dockerfile").read_text()
     assert MANIFESTS["Service"]["spec"]["ports"][0]["targetPort"] == port["name"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert service[probe]["httpGet"]["port"] == port["name"]
-        assert client.get(service[probe]["httpGet"]["path"]).status_code == 200
+        asked = CONTAINER[probe]["httpGet"]
+        assert asked["port"] == port["name"]
+        assert client.get(asked["path"]).status_code == 200
 
 
 def test_the_environment_of_kubernetes_is_made_of_settings() -> None:
     keys = {"TASKS_JWT_SECRET_KEY": "k" * 40, "TASKS_REFRESH_TOKEN_KEY": "k" * 40}
-    of_pod = {each["name"]: each["value"] for each in container("Deployment")["env"]}
+    of_pod = {each["name"]: each["value"] for each in CONTAINER["env"]}
     commands = code_block("docs/platforms.md", "## Kubernetes")
     secrets = dict(re.findall(r"--from-literal=(\w+)='?(\"\$.*?\"|[^']+)'?", commands))
     assert secrets.keys() > keys.keys()
