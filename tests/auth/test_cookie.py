@@ -92,12 +92,11 @@ def test_a_login_sets_the_cookie_only_on_request_and_as_strict_as_the_address_al
 
 
 def test_a_login_without_cookie_true_sets_none(anna: Browser) -> None:
-    known: dict[str, Any] = {"email": anna.email, "password": anna.password}
-    for more in ({}, {"cookie": False}):
-        answer = anna.client.post(LOGIN, json=known | more)
-        assert cookie_of(answer) is None
-        assert answer.get_json()["refreshToken"]
-    problem(anna.client.post(LOGIN, json=known | {"cookie": "true"}), 400, "L01")
+    answer = anna.log_in()
+    assert cookie_of(answer) is None
+    assert answer.get_json()["refreshToken"]
+    body = {"email": anna.email, "password": anna.password, "cookie": "true"}
+    problem(anna.client.post(LOGIN, json=body), 400, "L01")
 
 
 def test_the_settings_name_the_cookie_and_its_policy(make_app: MakeApp) -> None:
@@ -117,7 +116,6 @@ def test_a_refresh_by_cookie_sets_the_next_one_for_the_rest_of_the_session(
     assert answer.get_json()["refreshToken"] is None
     cookie = cookie_of(answer)
     assert cookie["max-age"] == str(3 * 86_400)
-    assert decode(cookie.value).counter == 1
     assert anna.is_in()
     # Another tab had the same cookie.
     again = anna.ask(REFRESH, first, json={"refreshToken": " ", "userId": anna.user_id})
@@ -256,18 +254,13 @@ def test_a_page_of_another_origin_cannot_use_the_cookie(
             assert cookie_of(answer) is None
 
 
-@pytest.mark.parametrize(
-    ("origins", "credentials"), [("https://page.example", "true"), ("*", None)]
-)
-def test_only_an_origin_that_is_allowed_by_name_may_send_the_cookie(
-    make_app: MakeApp, origins: str, credentials: str | None
-) -> None:
-    anna = browser(make_app(CORS_ORIGINS=origins))
-    headers = {"Origin": "https://page.example", "Sec-Fetch-Site": "cross-site"}
-    answer = anna.ask(REFRESH, headers=headers)
-    assert answer.headers.get("Access-Control-Allow-Credentials") == credentials
-    assert answer.status_code == (200 if credentials else 403)
-    assert anna.ask(REFRESH, headers=headers | {"Origin": "*"}).status_code == 403
+def test_an_origin_that_is_not_allowed_by_name_cannot_send_the_cookie(make_app: MakeApp) -> None:
+    anna = browser(make_app(CORS_ORIGINS="*"))
+    for origin in ("https://page.example", "*"):
+        headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+        answer = anna.ask(REFRESH, headers=headers)
+        problem(answer, 403, "cross_origin")
+        assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
 def test_a_form_of_another_site_cannot_log_in(anna: Browser) -> None:

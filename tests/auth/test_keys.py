@@ -20,8 +20,6 @@ from tests.conftest import MakeApp, Person, joined, problem
 from tests.live import at_once, environment, load_settings
 from tests.pem import KINDS, pem
 
-SERVER = {"TASKS_DATABASE_URL": "Server=db;Database=TasksDb"}
-
 
 def loaded(instance: Path, **settings: str) -> Keys:
     """The keys of an application with these settings."""
@@ -59,7 +57,8 @@ def test_the_instance_folder_is_needed_only_for_keys_that_are_not_set(tmp_path: 
 def test_generated_keys_on_a_server_database_are_warned_about_at_each_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = load_settings(environment(tmp_path, SERVER, JWT_SECRET_KEY="j" * 32))
+    server = {"TASKS_DATABASE_URL": "Server=db;Database=TasksDb"}
+    settings = load_settings(environment(tmp_path, server, JWT_SECRET_KEY="j" * 32))
     loaded(tmp_path)  # which generates them
     create_app(settings)
     said = capsys.readouterr().err
