@@ -1,19 +1,16 @@
 """No history of clients, tabs, lost and late requests and thieves breaks the refresh rule: see histories.py.
 
-In one process hypothesis plays thousands of steps with a clock that it moves. A shorter run is against two gunicorn
-workers with the real clock.
+Hypothesis plays thousands of steps with a clock that it moves.
 """
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from tests.auth.histories import play
 from tests.conftest import MakeApp
-from tests.live import bearer, serving
+from tests.live import bearer
 
 
 @pytest.mark.no_cover  # coverage would take as long again
@@ -33,18 +30,3 @@ def test_no_history_breaks_the_rule(make_app: MakeApp, clock: Any) -> None:
         return answer.status_code, answer.get_json(silent=True)
 
     play(service, clock, int(os.environ.get("TASKS_TEST_HISTORIES", "100")), 40)
-
-
-def test_no_history_breaks_the_rule_on_two_workers(tmp_path: Path) -> None:
-    with serving(tmp_path, workers=2, TRUSTED_PROXIES="1") as server:
-
-        def service(
-            method: str, path: str, body: object, access: str, address: str
-        ) -> tuple[int, Any]:
-            headers = bearer(access) | {"X-Forwarded-For": address}
-            answer = requests.request(
-                method, server.url + path, headers=headers, json=body, timeout=30
-            )
-            return answer.status_code, answer.json() if answer.content else None
-
-        play(service, None, 10, 15)
