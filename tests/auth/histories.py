@@ -108,12 +108,9 @@ class Histories(RuleBasedStateMachine):
     @contextmanager
     def on_machine(self, skew: int) -> Iterator[float]:
         """A machine whose clock is slow; its time."""
-        skew = skew if self.clock else 0
-        if self.clock:
-            self.clock.shift(timedelta(seconds=skew))
+        self.clock.shift(timedelta(seconds=skew))
         yield self.seconds + skew
-        if self.clock:
-            self.clock.shift(timedelta(seconds=-skew))
+        self.clock.shift(timedelta(seconds=-skew))
 
     @initialize()
     def two_users_sign_up(self) -> None:
@@ -141,7 +138,6 @@ class Histories(RuleBasedStateMachine):
             holder.is_alone = False
         return thief
 
-    @precondition(lambda self: self.clock)
     @rule(target=holders, victim=holders, address=ADDRESSES, uses=st.booleans())
     def refresh_before_the_victim(self, victim: Holder, address: str, uses: bool) -> Any:
         thief: Any = self.steal(victim=victim, back=0, address=address)
@@ -273,7 +269,6 @@ class Histories(RuleBasedStateMachine):
             assert self.ask("POST", "/api/users/logout", body)[0] == 204
             holder.session.lives = False
 
-    @precondition(lambda self: self.clock)
     @rule(seconds=st.sampled_from([0.5, 20, 54, WINDOW, WINDOW + 0.001, 120, 7200]))
     def wait(self, seconds: float) -> None:
         self.clock.shift(timedelta(seconds=seconds))

@@ -70,6 +70,19 @@ def test_from_elsewhere_or_after_the_window_a_used_token_ends_its_session_alone(
     assert phone.is_in()
 
 
+def test_a_late_request_of_the_same_client_ends_nothing(anna: Person, clock: Any) -> None:
+    stuck = replace(anna)
+    for _ in range(3):
+        anna.renew()
+        assert anna.is_in()
+    clock.shift(WINDOW)
+    invalid_grant(stuck.refreshed())
+    anna.renew()
+    clock.shift(WINDOW + 1)
+    invalid_grant(stuck.refreshed())
+    assert_over(anna)
+
+
 def test_a_rotation_in_the_future_counts_as_now(anna: Person, clock: Any) -> None:
     anna.refreshed()
     clock.shift(-4)

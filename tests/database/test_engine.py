@@ -138,6 +138,15 @@ def test_a_transaction_that_fails_leaves_no_connection_in_use(
     assert list_tasks(anna).status_code == 200
 
 
+@pytest.mark.parametrize("sql", ["SELECT Nmae FROM Task", "this is no SQL"])
+def test_a_statement_that_the_database_does_not_understand_is_500(app: Flask, sql: str) -> None:
+    @app.get("/typo")
+    def typo() -> list[Any]:
+        return list(fetch_all(text(sql)))
+
+    problem(app.test_client().get("/typo"), 500, "internal")
+
+
 def test_a_write_that_would_wait_for_a_lock_is_left_to_a_later_request(
     app: Flask, anna: Person, other_program: Any
 ) -> None:
