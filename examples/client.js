@@ -29,7 +29,7 @@ export class ApiError extends Error {
 function timeLimit(milliseconds) {
   if (AbortSignal.timeout) return AbortSignal.timeout(milliseconds);
   const controller = new AbortController();
-  setTimeout(() => controller.abort(), milliseconds);
+  setTimeout(() => controller.abort(), milliseconds).unref?.(); // Node need not wait for it
   return controller.signal;
 }
 
