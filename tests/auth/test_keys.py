@@ -32,7 +32,7 @@ def loaded(instance: Path, **settings: str) -> Keys:
 def test_processes_that_start_together_generate_the_same_private_keys(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     settings = load_settings(environment(folder, {}))
-    first, *others = at_once(20, lambda: init_keys(Flask("keys"), settings))
+    first, *others = at_once(20, lambda: init_keys(Flask("keys", static_folder=None), settings))
     assert others == [first] * 19
     assert first.of_access_tokens[0].signing != first.of_refresh_tokens[0]
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
