@@ -19,7 +19,7 @@ from tasks_api.config import ROOT, current_settings
 from tasks_api.database import migrations, sqlserver
 from tasks_api.database.engine import db
 from tasks_api.database.tables import session_table
-from tests.conftest import MakeApp, Person, joined, problem, write
+from tests.conftest import MakeApp, Person, joined, problem, said, write
 from tests.database.conftest import upgrade_as
 from tests.database.original import Original
 from tests.databases import TABLES, batches, databases, needs_server
@@ -217,10 +217,17 @@ def test_the_documented_login_has_what_the_service_needs_and_no_more(
                 pytest.raises(Exception, match=r"(?i)permission|must be owner"),
             ):
                 limited.execute(forbidden)
+        schema = f"{login}_schema"
+        moved = f"ALTER USER {login} WITH DEFAULT_SCHEMA = {schema}"
+        databases.execute(tmp_path, f"CREATE SCHEMA {schema}", moved)
+        with app.app_context():
+            db.engine.dispose()
+        assert "must be dbo" in said(app, "db", "seed", fails=True)
     finally:
         with app.app_context():
             db.engine.dispose()  # a login that is in use cannot be dropped
-        things = [*(f"TABLE {table}" for table in TABLES), f"USER {login}", f"LOGIN {login}"]
+        things = [f"TABLE {table}" for table in TABLES]
+        things += [f"SCHEMA {login}_schema", f"USER {login}", f"LOGIN {login}"]
         databases.execute(tmp_path, *(f"DROP {thing}" for thing in things))
 
 
