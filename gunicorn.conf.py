@@ -28,10 +28,10 @@ processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or
 workers = int(environ.get("WEB_CONCURRENCY") or processors)
 worker_class = "gthread"
 _threads = environ.get("TASKS_THREADS") or ""
-threads = (
-    max(1, int(_threads)) if _threads.isdecimal() else 8
-)  # create_app() reports a wrong value
-keepalive = 100  # seconds: longer than load balancers keep idle connections (Heroku: 90)
+# create_app() reports a wrong value.
+threads = max(1, int(_threads)) if _threads.isdecimal() else 8
+# Seconds: longer than load balancers keep idle connections (Heroku: 90).
+keepalive = 100
 worker_tmp_dir = _MEMORY
 control_socket_disable = True
 # gunicorn trusts no forwarded header. Behind a proxy set TASKS_TRUSTED_PROXIES.

@@ -94,7 +94,7 @@ def refresh(environ: dict[str, Any]) -> Any:
         str(token.session_id),
     ).fetchone()
     is_current = token.counter == counter and refresh_tokens.has_hash(token, salt, stored)
-    if not (KEYRING.made(token, salt) and is_current):
+    if not (KEYRING.verifies(token, salt) and is_current):
         raise PermissionError
     successor = KEYRING.make(token.session_id, counter + 1, salt)
     changed = execute(

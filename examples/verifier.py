@@ -43,8 +43,8 @@ class Verifier:
             raise jwt.InvalidTokenError("not an access token")
         return claims
 
-    def is_session_alive(self, token: str) -> bool:
-        """Ask Tasks API whether the token's session lives. The token counts as used after that.
+    def is_session_active(self, token: str) -> bool:
+        """Ask Tasks API whether the token's session is active. The token counts as used after that.
 
         Raises:
             requests.RequestException: it does not answer. Answer 503.
@@ -60,4 +60,4 @@ if __name__ == "__main__":
     _, address, audience, access_token = sys.argv
     verifier = Verifier(address, audience)
     print(verifier.claims(access_token))
-    print("alive" if verifier.is_session_alive(access_token) else "over")
+    print("active" if verifier.is_session_active(access_token) else "over")

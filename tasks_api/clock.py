@@ -15,7 +15,7 @@ def now() -> datetime:
 
 
 def current_minute() -> datetime:
-    """Return the time, rounded down to the minute. A smalldatetime in the database has passed if it is not greater."""
+    """Return the start of this minute, to compare with a smalldatetime: the column's type would round ``now()`` up."""
     return now().replace(second=0, microsecond=0)
 
 

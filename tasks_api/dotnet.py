@@ -24,7 +24,7 @@ class DotnetSchema(ma.Schema):
 
     @ma.pre_load
     def read_like_dotnet(self, data: Any, **_kwargs: Any) -> Any:
-        """Match names without case, drop members that must not be null, read decimal text as an integer.
+        """Match names without case, drop null where it is not allowed, read decimal text as an integer.
 
         Of two members with the same name the last one counts. A body that is null counts as empty.
         """

@@ -45,7 +45,7 @@ S04 = Problem(
     "S04",
     422,
     "Weak password",
-    "The password is too short, too long or easy to guess.",
+    "The password is too short or easy to guess.",
 )
 P01 = Problem("P01", 422, "Wrong password", "The current password is wrong.")
 T00 = Problem(

@@ -22,7 +22,7 @@ from ..database.tables import MAX_ID, SESSION, USER, session_table, user_table
 from ..errors import A01, A02, A03, A04, ApiError
 from ..web.blueprint import Guard
 from .keys import Keys
-from .sessions import OpenSession, end_session, is_void
+from .sessions import NewPair, end_session, is_void
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ MAX_REMEMBERED = 4096  # verified tokens in a process's memory
 _USER_ID = re.compile("[1-9][0-9]*")
 _CLAIMS = {"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "type"}
 
-_LIVING_SESSION = (
+_ACTIVE_SESSION = (
     select(
         SESSION.counter,
         SESSION.used_counter,
@@ -103,10 +103,10 @@ def init_access_tokens(app: Flask, settings: Settings, keys: Keys) -> None:
     app.extensions["decode"] = lru_cache(MAX_REMEMBERED)(decode_token)
 
 
-def issue(opened: OpenSession) -> str:
+def issue(pair: NewPair) -> str:
     """Return a new access token for the session."""
-    claims = {"sid": str(opened.session_id), "ctr": opened.counter}
-    return str(create_access_token(str(opened.user_id), additional_claims=claims))
+    claims = {"sid": str(pair.session_id), "ctr": pair.counter}
+    return str(create_access_token(str(pair.user_id), additional_claims=claims))
 
 
 def caller() -> Caller:
@@ -115,7 +115,7 @@ def caller() -> Caller:
 
 
 def authenticate() -> None:
-    """Let the request in if it has a valid access token of a living session. Then ``caller()`` says whose.
+    """Let the request in if it has a valid access token of an active session. Then ``caller()`` says whose.
 
     flask-jwt-extended's ``jwt_required`` would verify each token again, and it wants "Bearer" in this case, although
     schemes have no case (RFC 9110, section 11.1).
@@ -150,7 +150,7 @@ def _verified(token: str) -> Caller:
     except InvalidSignatureError:
         security_event("access_token_forged")
         raise ApiError(A03) from None
-    except (
+    except (  # a claim of a wrong type, or JSON that is nested too deep, raises any of the last four
         PyJWTError,
         JWTExtendedException,
         ValueError,
@@ -169,16 +169,16 @@ def _check_session(token: Caller) -> None:
         "user_id": token.user_id,
         "minute": current_minute(),
     }
-    session = fetch_one(_LIVING_SESSION, values) if token.user_id <= MAX_ID else None
+    session = fetch_one(_ACTIVE_SESSION, values) if token.user_id <= MAX_ID else None
     if session is None:
         raise ApiError(A04)
     if token.counter is None:
         return
 
     # The token is of a void pair, or of a pair that a restored database does not know.
-    if is_void(session, token.counter) or token.counter > session.counter:
-        reason = "void_used" if is_void(session, token.counter) else "replay"
-        end_session(token.user_id, token.session_id, reason)
+    is_pair_void = is_void(session, token.counter)
+    if is_pair_void or token.counter > session.counter:
+        end_session(token.user_id, token.session_id, "void_used" if is_pair_void else "replay")
         raise ApiError(A04)
 
     # The row does not know any more whether this old pair was void. Answer A02, on which a client refreshes.

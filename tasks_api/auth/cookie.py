@@ -10,15 +10,14 @@ from ..config import Settings, current_settings
 from ..errors import CROSS_ORIGIN, R01, ApiError
 from ..web.middleware import is_local
 from .refresh_tokens import decode
-from .sessions import OpenSession
+from .sessions import NewPair
 
-HOST_PREFIX = (
-    "__Host-"  # keeps sibling domains from setting the cookie (RFC 6265bis, section 4.1.3.2)
-)
+# Keeps sibling domains from setting the cookie (RFC 6265bis, section 4.1.3.2).
+HOST_PREFIX = "__Host-"
 
 
 def token_in_cookie() -> str:
-    """Return the cookie's refresh token, or an empty text. Call this only for a request that depends on the cookie.
+    """Return the cookie's refresh token, or an empty text. Call this only if the request has no other token.
 
     Raises:
         ApiError: CROSS_ORIGIN, a web page of another origin sent the request; R01, there are two cookies of
@@ -32,7 +31,7 @@ def token_in_cookie() -> str:
     return found[0] if found else ""
 
 
-def is_of(session_id: uuid.UUID | None) -> bool:
+def holds_token_of(session_id: uuid.UUID | None) -> bool:
     """Return True if the request has exactly one cookie and it holds a token of this session."""
     with suppress(ValueError):
         (token,) = _cookie_values()
@@ -40,10 +39,10 @@ def is_of(session_id: uuid.UUID | None) -> bool:
     return False
 
 
-def set_cookie(opened: OpenSession) -> None:
+def set_cookie(pair: NewPair) -> None:
     """Set the cookie in the answer to this request, for the rest of the session."""
-    seconds = round((opened.expires_at - now()).total_seconds())
-    _set(opened.refresh_token, seconds)
+    seconds = round((pair.expires_at - now()).total_seconds())
+    _set(pair.refresh_token, seconds)
 
 
 def clear_cookie() -> None:
@@ -69,7 +68,7 @@ def _cookie_values() -> list[str]:
     # Do not use a parser that knows quoted values: another site could set an open quote that hides our cookie.
     name = _name()
     pairs = (pair.partition("=") for pair in request.headers.get("Cookie", "").split(";"))
-    # Strip what browsers strip. A name with a no-break space has no prefix for them, so a sibling domain can set it.
+    # Strip blanks and tabs, as browsers do. A sibling domain can set a cookie whose name begins with a no-break space.
     values = [value.strip(" \t") for key, _, value in pairs if key.strip(" \t") == name]
     return [value for value in values if value]
 

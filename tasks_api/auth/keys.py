@@ -51,24 +51,25 @@ def init_keys(app: Flask, settings: Settings) -> Keys:
     generated = []
 
     def secret(name: str, value: str | None) -> bytes:
-        if value is None:
-            generated.append(PREFIX + name.upper())
-        return value.encode() if value else _generated_key(settings.instance_path / name)
+        if value:
+            return value.encode()
+        generated.append(PREFIX + name.upper())
+        return _generated_key(settings.instance_path / name)
 
-    signing = []
+    access_keys = []
     if settings.jwt_private_key_file:
-        signing.append(_key_file("JWT_PRIVATE_KEY_FILE", settings.jwt_private_key_file))
-        if not signing[0].signing:
+        access_keys.append(_key_file("JWT_PRIVATE_KEY_FILE", settings.jwt_private_key_file))
+        if not access_keys[0].signing:
             raise ConfigError(f"{PREFIX}JWT_PRIVATE_KEY_FILE must hold a private key.")
-    if settings.jwt_secret_key or not signing:
-        signing.append(secret_key(secret("jwt_secret_key", settings.jwt_secret_key)))
-    signing += [secret_key(old.encode()) for old in settings.jwt_secret_key_previous]
-    signing += [
+    if settings.jwt_secret_key or not access_keys:
+        access_keys.append(secret_key(secret("jwt_secret_key", settings.jwt_secret_key)))
+    access_keys += [secret_key(old.encode()) for old in settings.jwt_secret_key_previous]
+    access_keys += [
         _key_file("JWT_KEY_FILES_PREVIOUS", old) for old in settings.jwt_key_files_previous
     ]
     newest = secret("refresh_token_key", settings.refresh_token_key)
     older = (old.encode() for old in settings.refresh_token_key_previous)
-    keys = Keys(tuple(signing), (newest, *older), tuple(generated))
+    keys = Keys(tuple(access_keys), (newest, *older), tuple(generated))
     app.extensions["keys"] = keys
     return keys
 

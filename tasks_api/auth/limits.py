@@ -19,7 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from ..audit import security_event
 from ..config import ConfigError, Settings, current_settings
 from ..errors import RATE_LIMITED, ApiError
-from .sessions import client_of
+from .sessions import network_of
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def init_limits(app: Flask, settings: Settings) -> None:
     uri = settings.ratelimit_storage_uri
     try:
         storage: Any = storage_from_string(uri, wrap_exceptions=True, **_redis_options(uri))
-        # Redis may be away for now, but its client must know all options.
+        # An unknown option fails here. A Redis that is down does not.
         with suppress(StorageError):
             storage.get("")
     except Exception as error:  # of many types; some messages quote the password
@@ -65,12 +65,12 @@ def _redis_options(uri: str) -> Any:
     return options
 
 
-def client() -> str:
-    """Return the client of this request: its IPv4 address or the /64 of its IPv6 address."""
-    return client_of(request.remote_addr) or "unknown"
+def network() -> str:
+    """Return where this request comes from: its IPv4 address or the /64 of its IPv6 address."""
+    return network_of(request.remote_addr) or "unknown"
 
 
-def count(name: str, *key: str) -> None:
+def count_or_refuse(name: str, *key: str) -> None:
     """Count an attempt and refuse it if it is one too many.
 
     Args:
@@ -80,11 +80,11 @@ def count(name: str, *key: str) -> None:
     Raises:
         ApiError: RATE_LIMITED.
     """
-    if not record(name, *key):
+    if not count(name, *key):
         refuse(name, *key)
 
 
-def record(name: str, *key: str) -> bool:
+def count(name: str, *key: str) -> bool:
     """Count an attempt. Return True if it was allowed."""
     return not current_settings.ratelimit_enabled or bool(_ask("hit", name, *key))
 

@@ -11,21 +11,21 @@ from ..database.engine import AnyRow, execute, transaction
 from ..database.tables import user_table
 from ..errors import A04, L02, ApiError
 from .passwords import PasswordHash
-from .sessions import Device, OpenSession, delete_all, end_surplus, open_session, purge
+from .sessions import Device, NewPair, delete_all, delete_surplus, open_session, purge
 from .users import (
     check_new_password,
     find_user,
     get_user,
     hasher,
-    is_unchanged,
     require_password,
+    unchanged_user,
     verified_hash,
 )
 
 PURGED_AT_LOGIN = 20  # how many expired sessions a login deletes at most
 
 
-def log_in(email: str, password: str, device: Device) -> OpenSession:
+def log_in(email: str, password: str, device: Device) -> NewPair:
     """Open a session.
 
     Raises:
@@ -38,16 +38,16 @@ def log_in(email: str, password: str, device: Device) -> OpenSession:
         if user is None or verified is None:
             break
         is_current = verified.iterations == hasher().iterations
-        stored = verified if is_current else hasher().hash(password)
-        opened, ended = _open(user, verified, stored, device, end_others=False)
-        if opened:
+        new_hash = verified if is_current else hasher().hash(password)
+        pair, ended = _open(user, verified, new_hash, device, end_others=False)
+        if pair:
             for session_id in ended:
                 facts = {"user_id": user.id, "session_id": session_id}
                 security_event("session_ended", reason="max_sessions", **facts)
-            security_event("login_ok", user_id=user.id, session_id=opened.session_id)
+            security_event("login_ok", user_id=user.id, session_id=pair.session_id)
             with suppress(SQLAlchemyError):  # cleaning up must not make a login fail
                 purge(PURGED_AT_LOGIN)
-            return opened
+            return pair
     security_event("login_failed", user_id=user.id if user else None)
     raise ApiError(L02)
 
@@ -59,7 +59,7 @@ def change_password(
     new_password: str,
     confirm_password: str,
     device: Device,
-) -> OpenSession:
+) -> NewPair:
     """Change the password, end all sessions of the user and open a new one.
 
     Raises:
@@ -68,22 +68,22 @@ def change_password(
     user = get_user(user_id)
     check_new_password(new_password, confirm_password, user._mapping)
     verified = require_password(user, current_password, "password_change_failed")
-    opened, _ = _open(user, verified, hasher().hash(new_password), device, end_others=True)
-    if opened is None:
+    pair, _ = _open(user, verified, hasher().hash(new_password), device, end_others=True)
+    if pair is None:
         raise ApiError(A04)
-    security_event("password_changed", user_id=user_id, session_id=opened.session_id)
-    return opened
+    security_event("password_changed", user_id=user_id, session_id=pair.session_id)
+    return pair
 
 
 @transaction
 def _open(
     user: AnyRow,
     verified: PasswordHash,
-    stored: PasswordHash,
+    new_hash: PasswordHash,
     device: Device,
     *,
     end_others: bool,
-) -> tuple[OpenSession | None, list[uuid.UUID]]:
+) -> tuple[NewPair | None, list[uuid.UUID]]:
     """Open a session for a user whose password was verified.
 
     Returns:
@@ -91,10 +91,11 @@ def _open(
         max_sessions.
     """
     # The row lock of this statement makes the logins of one user wait for each other, which keeps max_sessions.
-    condition = is_unchanged(user.id, verified)
-    if not execute(update(user_table).where(condition).values(vars(stored))):
+    condition = unchanged_user(user.id, verified)
+    if not execute(update(user_table).where(condition).values(vars(new_hash))):
         return None, []
     if end_others:
         delete_all(user.id)
-    opened = open_session(user, device)
-    return opened, [] if end_others else end_surplus(user.id, opened.session_id)
+    pair = open_session(user, device)
+    ended = [] if end_others else delete_surplus(user.id, pair.session_id)
+    return pair, ended

@@ -19,9 +19,8 @@ BYTES = 32  # of a key, and of a salt
 MIN_LENGTH = 8
 MAX_LENGTH = 256
 MIN_SCORE = 2  # zxcvbn's, of 0 to 4: more than 10**6 guesses
-ZXCVBN_LENGTH = (
-    24  # zxcvbn's time grows fast with the length: up to 0.4 s for this one, 3 s for 72
-)
+# zxcvbn's time grows fast with the length: up to 0.4 s for 24 characters, 3 s for 72.
+ZXCVBN_LENGTH = 24
 _zxcvbn_lock = Lock()  # zxcvbn keeps the personal words in a global variable
 DEMO_PASSWORD = "Tasks-demo-2026"  # of the seed data, in README
 _COUNTED = re.compile(r"pbkdf2-sha256\$([1-9][0-9]{0,8})\$")

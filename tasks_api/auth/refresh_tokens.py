@@ -22,7 +22,7 @@ _TOKEN_TEXT = re.compile(r"[A-Za-z0-9_-]{70}", re.ASCII)
 
 
 class Token(NamedTuple):
-    """The parts of a refresh token. They are not verified: see ``Keyring.made``."""
+    """The parts of a refresh token. They are not verified: see ``Keyring.verifies``."""
 
     session_id: uuid.UUID
     counter: int
@@ -76,12 +76,14 @@ class Keyring:
         """Make the session's token with this counter."""
         return next(self._candidates(session_id, counter, salt))
 
-    def made(self, token: Token, salt: str) -> bool:
+    def verifies(self, token: Token, salt: str) -> bool:
         """Return True if one of the keys made ``token``."""
         candidates = self._candidates(token.session_id, token.counter, salt)
         return any(hmac.compare_digest(candidate.mac, token.mac) for candidate in candidates)
 
-    def find(self, session_id: uuid.UUID, counter: int, salt: str, expected: str) -> Token | None:
+    def remake(
+        self, session_id: uuid.UUID, counter: int, salt: str, expected: str
+    ) -> Token | None:
         """Make the session's token with this counter again, with the key that gives it the hash ``expected``."""
         candidates = self._candidates(session_id, counter, salt)
         return next((token for token in candidates if has_hash(token, salt, expected)), None)

@@ -41,7 +41,7 @@ from .schemas import (
     TokenResponse,
     UserResponse,
 )
-from .sessions import Device, OpenSession
+from .sessions import Device, NewPair
 
 public = Blueprint("users", "/api/users")
 account = Blueprint("account", "/api/users", signed_in)
@@ -56,7 +56,7 @@ def sign_up(body: dict[str, Any]) -> Any:
 
     Adds an active user. Two users cannot have the same email, in upper or lower case.
     """
-    limits.count("signup", limits.client())
+    limits.count_or_refuse("signup", limits.network())
     return users.sign_up(body.pop("password"), body.pop("confirm_password"), body)
 
 
@@ -70,22 +70,22 @@ def log_in(body: dict[str, Any]) -> Any:
     Opens a session and returns its access token and its refresh token. With `cookie` the refresh token comes as a
     cookie that scripts cannot read, and `refreshToken` is null.
     """
-    client, email = limits.client(), body["email"]
-    limits.count("login", client)
+    network, email = limits.network(), body["email"]
+    limits.count_or_refuse("login", network)
     account_key = counting_key(email)
-    if limits.is_used_up("login_failures", account_key, client):
-        limits.refuse("login_failures", account_key, client)
+    if limits.is_used_up("login_failures", account_key, network):
+        limits.refuse("login_failures", account_key, network)
     # A client with an active session of this user may go on, so that an attacker cannot lock the user out.
     is_locked = limits.is_used_up("account_failures", account_key)
-    if is_locked and not sessions.is_signed_in_at(email, client):
+    if is_locked and not sessions.is_signed_in_at(email, network):
         limits.refuse("account_failures", account_key)
     try:
-        opened = login.log_in(email, body["password"], _device())
+        pair = login.log_in(email, body["password"], _device())
     except ApiError:
-        limits.record("login_failures", account_key, client)
-        limits.record("account_failures", account_key)
+        limits.count("login_failures", account_key, network)
+        limits.count("account_failures", account_key)
         raise
-    return _tokens(opened, in_cookie=body["cookie"])
+    return _tokens(pair, in_cookie=body["cookie"])
 
 
 @public.post("/refresh_token")
@@ -95,15 +95,15 @@ def log_in(body: dict[str, Any]) -> Any:
 def refresh_token(body: dict[str, Any]) -> Any:
     """Refresh.
 
-    Exchanges the refresh token of the body, or else of the cookie, for new tokens. An exchanged token works again until
-    one of the new tokens is used. After that it ends the session, because two parties have it.
+    Exchanges the refresh token of the body, or else of the cookie, for new tokens. An exchanged token is answered again
+    from the same address for 60 seconds, and while the new tokens are unused. Otherwise it ends the session.
     """
     in_cookie = not body["refresh_token"]
     text = body["refresh_token"] or cookie.token_in_cookie()
     if not text:
         raise ApiError(R01, "refreshToken is missing.", errors={"refreshToken": ["is missing"]})
-    opened = refresh.refresh(text, body["user_id"] or 0, _device())
-    return _tokens(opened, in_cookie=in_cookie)
+    pair = refresh.refresh(text, body["user_id"] or 0, _device())
+    return _tokens(pair, in_cookie=in_cookie)
 
 
 @public.post("/logout")
@@ -118,8 +118,7 @@ def log_out(body: dict[str, Any]) -> None:
     """
     text = body["refresh_token"]
     ended = refresh.log_out(text) if text else _log_out_without_body()
-    if cookie.is_of(ended):
-        cookie.clear_cookie()
+    _clear_cookie_of(ended)
 
 
 def _log_out_without_body() -> uuid.UUID | None:
@@ -170,8 +169,7 @@ def delete_account(body: dict[str, Any]) -> None:
     """
     _count_password_check()
     ended = users.delete_account(caller().user_id, body["current_password"])
-    if any(cookie.is_of(session_id) for session_id in ended):
-        cookie.clear_cookie()
+    _clear_cookie_of(*ended)
 
 
 @account.put("/password")
@@ -185,9 +183,9 @@ def change_password(body: dict[str, Any]) -> Any:
     cookie too.
     """
     _count_password_check()
-    in_cookie = cookie.is_of(caller().session_id)
-    opened = login.change_password(caller().user_id, **body, device=_device())
-    return _tokens(opened, in_cookie=in_cookie)
+    in_cookie = cookie.holds_token_of(caller().session_id)
+    pair = login.change_password(caller().user_id, **body, device=_device())
+    return _tokens(pair, in_cookie=in_cookie)
 
 
 @account.get("/sessions")
@@ -210,8 +208,7 @@ def end_session(session_id: uuid.UUID) -> None:
     """
     if not sessions.end_session(caller().user_id, session_id, "signed_out"):
         raise ApiError(NOT_FOUND, "You have no such session.")
-    if cookie.is_of(session_id):
-        cookie.clear_cookie()
+    _clear_cookie_of(session_id)
 
 
 @account.delete("/sessions")
@@ -221,19 +218,22 @@ def end_all_sessions() -> None:
 
     All my tokens stop working at once.
     """
-    sessions.end_all_sessions(caller().user_id)
-    if cookie.is_of(caller().session_id):
+    _clear_cookie_of(*sessions.end_all_sessions(caller().user_id))
+
+
+def _clear_cookie_of(*ended: uuid.UUID | None) -> None:
+    if any(map(cookie.holds_token_of, ended)):
         cookie.clear_cookie()
 
 
-def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:
+def _tokens(pair: NewPair, *, in_cookie: bool) -> dict[str, object]:
     if in_cookie:
-        cookie.set_cookie(opened)
+        cookie.set_cookie(pair)
     return {
-        "access_token": issue(opened),
-        "refresh_token": None if in_cookie else opened.refresh_token,
-        "user_id": opened.user_id,
-        "first_name": opened.first_name,
+        "access_token": issue(pair),
+        "refresh_token": None if in_cookie else pair.refresh_token,
+        "user_id": pair.user_id,
+        "first_name": pair.first_name,
         "token_type": "Bearer",
         "expires_in": current_settings.access_token_seconds,
     }
@@ -241,7 +241,7 @@ def _tokens(opened: OpenSession, *, in_cookie: bool) -> dict[str, object]:
 
 def _count_password_check() -> None:
     # By session, so that one user cannot use up another user's limit.
-    limits.count("password", str(caller().session_id))
+    limits.count_or_refuse("password", str(caller().session_id))
 
 
 def _device() -> Device:

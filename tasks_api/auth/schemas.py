@@ -122,9 +122,8 @@ class InfoChanges(RequestSchema):
 
     first_name = Text(NAME_LENGTH, strip=True, metadata=FIRST_NAME_EXAMPLE)
     last_name = Text(NAME_LENGTH, strip=True, metadata=LAST_NAME_EXAMPLE)
-    email = Text(
-        EMAIL_LENGTH, strip=True, metadata=EMAIL_EXAMPLE
-    )  # users.py checks only a new one
+    # users.py checks only a new one.
+    email = Text(EMAIL_LENGTH, strip=True, metadata=EMAIL_EXAMPLE)
     current_password = Password(required=False)
 
 

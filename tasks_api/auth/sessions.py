@@ -1,7 +1,6 @@
 """Sessions: one row of RefreshToken is one device that is signed in."""
 
 import uuid
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple, cast
@@ -24,8 +23,8 @@ class Device(NamedTuple):
     ip_address: str
 
 
-class OpenSession(NamedTuple):
-    """A session with its current refresh token."""
+class NewPair(NamedTuple):
+    """A pair of tokens: the refresh token, and what the access token will say."""
 
     user_id: int
     first_name: str
@@ -40,7 +39,7 @@ def keyring() -> Keyring:
     return Keyring(current_keys().of_refresh_tokens)
 
 
-def client_of(address: str | None) -> str:
+def network_of(address: str | None) -> str:
     """Return the IPv4 address, or the /64 of an IPv6 address, which belongs to one subscriber.
 
     Without a valid address it is an empty text.
@@ -57,7 +56,7 @@ def is_void(session: AnyRow, counter: int) -> bool:
     return bool(0 < session.first_void <= counter <= session.last_void)
 
 
-def end_surplus(user_id: int, newest: uuid.UUID) -> list[uuid.UUID]:
+def delete_surplus(user_id: int, newest: uuid.UUID) -> list[uuid.UUID]:
     """Delete the user's expired sessions, then the least recently used ones above max_sessions.
 
     Args:
@@ -69,19 +68,20 @@ def end_surplus(user_id: int, newest: uuid.UUID) -> list[uuid.UUID]:
     """
     # The .NET original leaves both times NULL. NULLs sort last, so its rows are deleted first.
     last_used = func.coalesce(SESSION.rotated_at, SESSION.started_at)
+    minute = current_minute()
     others = and_(SESSION.user_id == user_id, SESSION.session_id != newest)
     kept = (
         select(SESSION.id)
-        .where(others, SESSION.expiry_date > current_minute())
+        .where(others, SESSION.expiry_date > minute)
         .order_by(last_used.desc(), SESSION.id.desc())
         .limit(current_settings.max_sessions - 1)
     )
     deletion = delete(session_table).where(others, SESSION.id.not_in(kept))
     deleted = fetch_all(deletion.returning(SESSION.session_id, SESSION.expiry_date))
-    return [row.session_id for row in deleted if row.expiry_date > current_minute()]
+    return [row.session_id for row in deleted if row.expiry_date > minute]
 
 
-def open_session(user: AnyRow, device: Device) -> OpenSession:
+def open_session(user: AnyRow, device: Device) -> NewPair:
     """Insert a session and make its first refresh token."""
     session_id, salt, moment = uuid.uuid4(), new_salt(), now()
     token = keyring().make(session_id, 0, salt)
@@ -100,7 +100,7 @@ def open_session(user: AnyRow, device: Device) -> OpenSession:
             ip_address=device.ip_address,
         )
     )
-    return OpenSession(user.id, user.first_name, session_id, expires_at, 0, str(token))
+    return NewPair(user.id, user.first_name, session_id, expires_at, 0, str(token))
 
 
 def expiry(started: datetime, used: datetime) -> datetime:
@@ -119,19 +119,19 @@ def last_used_at(row: AnyRow) -> datetime:
     return max(started_at(row), row.rotated_at or started_at(row))
 
 
-def is_signed_in_at(email: str, client: str) -> bool:
-    """Return True if the user with this email has a living session at this client (see ``client_of``)."""
+def is_signed_in_at(email: str, network: str) -> bool:
+    """Return True if the user with this email has an active session at this network (see ``network_of``)."""
     query = (
         select(SESSION.ip_address)
         .join(user_table, USER.id == SESSION.user_id)
         .where(USER.email == email, SESSION.expiry_date > current_minute())
     )
-    return any(client_of(row.ip_address) == client for row in fetch_all(query))
+    return any(network_of(row.ip_address) == network for row in fetch_all(query))
 
 
 def list_sessions(user_id: int, current: uuid.UUID) -> list[dict[str, object]]:
-    """Return the user's living sessions, the most recently used first."""
-    rows: Sequence[AnyRow] = fetch_all(
+    """Return the user's active sessions, the most recently used first."""
+    rows = fetch_all(
         select(session_table).where(
             SESSION.user_id == user_id, SESSION.expiry_date > current_minute()
         )
@@ -163,10 +163,11 @@ def end_session(
     return bool(ended)
 
 
-def end_all_sessions(user_id: int) -> None:
-    """End all sessions of the user."""
-    count = len(delete_all(user_id))
-    security_event("session_ended", reason="all_signed_out", user_id=user_id, count=count)
+def end_all_sessions(user_id: int) -> set[uuid.UUID]:
+    """End all sessions of the user and return their ids."""
+    ended = delete_all(user_id)
+    security_event("session_ended", reason="all_signed_out", user_id=user_id, count=len(ended))
+    return ended
 
 
 def delete_all(user_id: int) -> set[uuid.UUID]:
@@ -181,9 +182,8 @@ def purge(limit: int) -> int:
     Args:
         limit: how many to delete at most, so that other requests do not wait long for the locks.
     """
-    moment = now() - timedelta(
-        minutes=1
-    )  # a margin for clocks that differ and for running refreshes
+    # A margin for clocks that differ and for running refreshes.
+    moment = now() - timedelta(minutes=1)
     expired = select(SESSION.id).where(SESSION.expiry_date <= moment).limit(limit)
     return _delete(SESSION.id.in_(expired))
 

@@ -91,7 +91,7 @@ def require_password(user: AnyRow, password: str, event: str) -> PasswordHash:
     return verified
 
 
-def is_unchanged(user_id: int, verified: PasswordHash) -> ColumnElement[bool]:
+def unchanged_user(user_id: int, verified: PasswordHash) -> ColumnElement[bool]:
     """Return a WHERE condition: the user is active, and the hash is still the verified one."""
     return and_(USER.id == user_id, USER.active, USER.password == verified.password)
 
@@ -127,14 +127,14 @@ def change_info(user_id: int, changes: Mapping[str, str], current_password: str 
     user = get_user(user_id)
     if not changes:
         return user
-    unchanged = USER.id == user_id
+    condition = USER.id == user_id
     has_new_email = "email" in changes and not are_same(changes["email"], user.email)
     if has_new_email:
         verified = _verified_for_new_email(user, changes["email"], current_password)
-        unchanged = is_unchanged(user_id, verified)
+        condition = unchanged_user(user_id, verified)
     elif "email" in changes:  # another request may have set a new email; do not overwrite it
-        unchanged = and_(unchanged, USER.email == user.email)
-    change = update(user_table).where(unchanged).values(changes).returning(*USER)
+        condition = and_(condition, USER.email == user.email)
+    change = update(user_table).where(condition).values(changes).returning(*USER)
     try:
         changed = fetch_one(change)
     except IntegrityError:  # the unique index decides
@@ -168,7 +168,7 @@ def delete_account(user_id: int, current_password: str) -> set[uuid.UUID]:
         ApiError: P01 wrong password, A04 the user's row changed meanwhile.
     """
     verified = require_password(get_user(user_id), current_password, "user_delete_failed")
-    ended = _delete(user_id, is_unchanged(user_id, verified))
+    ended = _delete(user_id, unchanged_user(user_id, verified))
     security_event("user_deleted", user_id=user_id)
     return ended
 
@@ -192,7 +192,7 @@ def _delete(user_id: int, condition: ColumnElement[bool]) -> set[uuid.UUID]:
         if table is not session_table:
             rows = delete(table).where(owner == user_id)
             execute(rows.with_hint("WITH (HOLDLOCK)", dialect_name="mssql"))
-    # Lock the user before the sessions, as logins do.
+    # This UPDATE locks the user, before the sessions as logins do, and checks the condition.
     if not execute(update(user_table).where(condition).values(active=False)):
         raise ApiError(A04)
     ended = delete_all(user_id)
@@ -211,21 +211,13 @@ def export(user_id: int) -> dict[str, list[dict[str, object]]]:
     return found
 
 
-def set_active(user_id: int, active: bool, by: object = "operator") -> bool:
-    """Let the user log in, or end all sessions and refuse logins. Return whether the user exists.
-
-    Args:
-        user_id: of the user.
-        active: what the user becomes.
-        by: who does it, for the log.
-    """
-    if not _change(user_id, end_sessions=not active, active=active):
-        return False
+def set_active(user_id: int, active: bool) -> None:
+    """Let the user log in, or end all sessions and refuse logins."""
+    _change(user_id, end_sessions=not active, active=active)
     if active:
-        security_event("user_activated", user_id=user_id, by=by)
+        security_event("user_activated", user_id=user_id)
     else:
-        security_event("session_ended", reason="deactivated", user_id=user_id, by=by)
-    return True
+        security_event("session_ended", reason="deactivated", user_id=user_id)
 
 
 def set_password(user: AnyRow, password: str) -> None:
@@ -240,8 +232,7 @@ def set_password(user: AnyRow, password: str) -> None:
 
 
 @transaction
-def _change(user_id: int, *, end_sessions: bool, **values: object) -> bool:
-    found = execute(update(user_table).where(USER.id == user_id).values(values))
+def _change(user_id: int, *, end_sessions: bool, **values: object) -> None:
+    execute(update(user_table).where(USER.id == user_id).values(values))
     if end_sessions:
         delete_all(user_id)
-    return bool(found)

@@ -19,9 +19,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import String
 
 LOGIN_SECONDS = 5  # how long the server may take to accept a connection, unless the connection string says otherwise
-LOCK_SECONDS = (
-    6  # how long a statement waits for a lock; the server looks for deadlocks every 5 seconds
-)
+# How long a statement waits for a lock. The server looks for deadlocks every 5 seconds.
+LOCK_SECONDS = 6
 QUERY_SECONDS = 7  # how long the server may work on a statement
 
 BEGIN = "BEGIN TRANSACTION"
@@ -99,9 +98,8 @@ def connection_string(address: str) -> str:
 def _keywords(connection_string: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for name, value in _PAIR.findall(connection_string):
-        pairs.setdefault(
-            name.lower(), value.strip()
-        )  # of two equal keywords the driver takes the first
+        # Of two equal keywords the driver takes the first.
+        pairs.setdefault(name.lower(), value.strip())
     return pairs
 
 
@@ -164,7 +162,7 @@ def find_driver() -> str:
 
 
 def _packaged_driver() -> str | None:
-    # mssql-python-odbc is made for mssql-python. We use only the driver file in it, for which a test looks.
+    # mssql-python-odbc is made for mssql-python. We use only its driver file; a test checks that it is there.
     try:
         from mssql_python_odbc import get_libs_dir
     except ImportError:

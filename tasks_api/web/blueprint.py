@@ -71,9 +71,8 @@ class ResponseSchema(ma.Schema):
     """What an answer contains. Names are in camelCase there, and every member is always present."""
 
     class Meta:
-        unknown = (
-            ma.INCLUDE
-        )  # a later version may add members, so the document must not exclude them
+        # A later version may add members, so the document must not exclude them.
+        unknown = ma.INCLUDE
 
     def on_bind_field(self, field_name: str, field_obj: ma.fields.Field[Any]) -> None:
         """Give the field its name in camelCase."""

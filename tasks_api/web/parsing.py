@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 import marshmallow as ma
 import orjson
@@ -11,14 +11,15 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..dotnet import DotnetSchema
 from ..errors import TOO_LARGE, UNSUPPORTED, ApiError, Problem
-from .blueprint import camel_case, openapi_of
+from .blueprint import View, camel_case, openapi_of
 from .middleware import MAX_BODY_BYTES
 
-View = TypeVar("View", bound=Callable[..., Any])
 
+class RequestSchema(DotnetSchema, ma.Schema):  # ma.Schema, so that DotnetSchema can be deleted
+    """What a body or a query may contain. Names are in camelCase there; unknown ones are ignored.
 
-class RequestSchema(DotnetSchema, ma.Schema):
-    """What a body or a query may contain. Names are in camelCase there; unknown ones are ignored."""
+    A load_default is a function, so that the OpenAPI document has no default, which would make the member mandatory.
+    """
 
     problem: Problem  # raised if a request is malformed
     body_optional = False

@@ -42,7 +42,7 @@ def test_a_text_of_another_form_is_not_a_token(text: str) -> None:
 def test_a_forger_needs_both_the_key_and_the_salt() -> None:
     keyring = Keyring([KEY])
     token = keyring.make(SESSION_ID, 1, SALT)
-    assert not Keyring([b"x" * 32]).made(token, SALT)
+    assert not Keyring([b"x" * 32]).verifies(token, SALT)
     for salt in (tokens.new_salt(), "not base64: another program wrote the row"):
-        assert not keyring.made(token, salt)
-    assert not keyring.made(token._replace(mac=token.mac[:-1] + b"x"), SALT)
+        assert not keyring.verifies(token, salt)
+    assert not keyring.verifies(token._replace(mac=token.mac[:-1] + b"x"), SALT)
