@@ -32,6 +32,8 @@ _threads = environ.get("TASKS_THREADS") or ""
 threads = max(1, int(_threads)) if _threads.isdecimal() else 8
 # Seconds: longer than load balancers keep idle connections (Heroku: 90).
 keepalive = 100
+# Idle ones too. The usual limit of open files is 1024.
+worker_connections = 800
 worker_tmp_dir = _MEMORY
 control_socket_disable = True
 # gunicorn trusts no forwarded header. Behind a proxy set TASKS_TRUSTED_PROXIES.

@@ -119,11 +119,13 @@ export class Tasks {
   /** Wait for other tabs. Without locks (plain http, older Node) wait for the other calls of this client only. */
   async #alone(action) {
     const locks = globalThis.navigator?.locks;
+    let isMine = false;
+    const run = () => { isMine = true; return action(); };
     try {
       // The time limit is for a tab that was frozen while it had the lock.
-      if (locks) return await locks.request(this.#lock, { signal: timeLimit(6 * this.#limit) }, action);
+      if (locks) return await locks.request(this.#lock, { signal: timeLimit(6 * this.#limit) }, run);
     } catch (error) {
-      if (error.name !== "SecurityError") throw error; // a frame in a sandbox may not use locks
+      if (isMine || error.name !== "SecurityError") throw error; // a frame in a sandbox may not use locks
     }
     const turn = this.#turn.then(action);
     this.#turn = turn.catch(() => {});

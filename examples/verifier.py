@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How another service verifies access tokens of Tasks API. docs/other-services.md gives the reasons.
 
-Needs ``pip install 'pyjwt[crypto]' requests``. To try it: ``python verifier.py http://localhost:5217 tasks-api TOKEN``
+Needs ``pip install 'pyjwt[crypto]>=2.15' requests``. Try it: ``verifier.py http://localhost:5217 tasks-api TOKEN``
 """
 
 import sys
@@ -26,9 +26,13 @@ class Verifier:
         """Return the claims of a valid token; ``sub`` is the user's id, ``sid`` the session's.
 
         Raises:
-            jwt.PyJWKClientConnectionError: the keys cannot be fetched. Answer 503.
             jwt.PyJWTError: the token is not valid. Answer 401.
+            OSError: the keys cannot be fetched. Answer 503.
         """
+        try:
+            self.keys.get_jwk_set()
+        except Exception as error:  # of many types: a proxy may answer anything
+            raise OSError("the keys cannot be fetched") from error
         key = self.keys.get_signing_key_from_jwt(token)
         claims = jwt.decode(
             token,
@@ -43,11 +47,11 @@ class Verifier:
             raise jwt.InvalidTokenError("not an access token")
         return claims
 
-    def is_session_active(self, token: str) -> bool:
-        """Ask Tasks API whether the token's session is active. The token counts as used after that.
+    def is_let_in(self, token: str) -> bool:
+        """Ask Tasks API whether it lets the token in. If not, answer 401. The token counts as used after that.
 
         Raises:
-            requests.RequestException: it does not answer. Answer 503.
+            OSError: it does not answer. Answer 503.
         """
         headers = {"Authorization": f"Bearer {token}"}
         answer = requests.get(f"{self.url}/api/users/info", headers=headers, timeout=SECONDS)
@@ -60,4 +64,4 @@ if __name__ == "__main__":
     _, address, audience, access_token = sys.argv
     verifier = Verifier(address, audience)
     print(verifier.claims(access_token))
-    print("active" if verifier.is_session_active(access_token) else "over")
+    print("let in" if verifier.is_let_in(access_token) else "refused")

@@ -18,6 +18,8 @@ def test_the_last_of_two_members_with_one_name_counts(anna: Person) -> None:
 def test_null_counts_as_not_given(anna: Person) -> None:
     task = anna.add_task(isCompleted=None, ts=None).get_json()
     assert task["isCompleted"] is False
+    whole = {"id": task["id"], "name": "x", "isCompleted": True, "ts": None}
+    assert anna.call("PUT", "/api/tasks", json=whole).status_code == 200
     body = problem(anna.add_task(None), 400, "T00")
     assert body["errors"] == {"name": ["is missing"]}
 

@@ -38,7 +38,7 @@ _RETRIED_BY_SQLCLIENT = frozenset(
     {64, 233, 997, 1204, DEADLOCK_VICTIM, LOCK_TIMEOUT, 4060, 4221, 10053, 10054, 10060, 10928}
     | {10929, 40143, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920}
 )
-# The connection is to a server that is not the primary replica any more, or that is shutting down.
+# The connection is to a server that is not the primary replica any more (or read-only), or that is shutting down.
 MOVED_AWAY = frozenset({596, 976, 978, 983, 3906, 6005})
 # No memory, no space, a damaged page, a busy elastic pool.
 _OUT_OF_SERVICE = frozenset(

@@ -6,7 +6,6 @@ from typing import Any
 from flask import request, url_for
 from marshmallow import validate
 
-from ..database.engine import AnyRow
 from .blueprint import camel_case
 from .fields import QueryInteger
 from .parsing import RequestSchema
@@ -29,11 +28,11 @@ class PageQuery(RequestSchema):
         metadata={"description": f"{PAGE_LIMIT} if not given"},
     )
     after = QueryInteger(
-        load_default=int, metadata={"description": "the last id of the page before"}
+        load_default=int, metadata={"description": "the last id of the page before", "minimum": 0}
     )
 
 
-def page_of(query: dict[str, Any], find: Callable[..., Sequence[AnyRow]]) -> Any:
+def page_of(query: dict[str, Any], find: Callable[..., Sequence[Any]]) -> Any:
     """Return a page and, when there is a next one, the header Link.
 
     Args:

@@ -168,6 +168,11 @@ def test_a_lock_timeout_keeps_the_connection_and_a_server_that_is_no_primary_doe
     away: Flask,
 ) -> None:
     with away.app_context():
-        for number, is_lost in ((0, True), (1222, False), (3906, True), (596, True)):
-            error = pyodbc.OperationalError(*failure("Timeout", number, "HYT00").args)
+        for number, state, is_lost in (
+            (0, "HYT00", True),
+            (1222, "HYT00", False),
+            (3906, "42000", True),
+            (596, "42000", True),
+        ):
+            error = pyodbc.OperationalError(*failure("No", number, state).args)
             assert db.engine.dialect.is_disconnect(error, None, None) is is_lost
