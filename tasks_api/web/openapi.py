@@ -72,7 +72,7 @@ class ProblemResponse(ResponseSchema):
         field_obj.required = field_name != "errors"
 
 
-openapi = FlaskBlueprint(
+swagger = FlaskBlueprint(
     "swagger",
     __name__,
     template_folder="templates",
@@ -89,7 +89,7 @@ def init_openapi(app: Flask, version: str, cookie_name: str) -> None:
         version: of the API.
         cookie_name: of the cookie that can hold a refresh token.
     """
-    app.register_blueprint(openapi)
+    app.register_blueprint(swagger)
     spec = APISpec("Tasks API", version, "3.1.0", plugins=[MarshmallowPlugin()], info=_INFO)
     bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     bearer["description"] = "the accessToken of a login"  # Swagger shows it at Authorize
@@ -109,20 +109,20 @@ def init_openapi(app: Flask, version: str, cookie_name: str) -> None:
 
 
 def _operation(view: Any, blueprint: Blueprint, rule: str) -> dict[str, Any]:
-    openapi = dict(openapi_of(view))
+    described = dict(openapi_of(view))
     security: dict[str, Any] = {"security": [{"bearer": []}]} if blueprint.guard else {}
-    errors = _errors([*openapi.pop("problems"), *blueprint.problems])
+    errors = _errors([*described.pop("problems"), *blueprint.problems])
     summary, _, description = view.__doc__.partition("\n\n")
     return (
         security
-        | openapi
+        | described
         | {
             "operationId": camel_case(view.__name__),
             "summary": summary,
             "description": " ".join(description.split()),
             "tags": [blueprint.name],
-            "parameters": _path_parameters(rule) + openapi["parameters"],
-            "responses": errors | openapi["responses"],
+            "parameters": _path_parameters(rule) + described["parameters"],
+            "responses": errors | described["responses"],
         }
     )
 
@@ -159,7 +159,7 @@ def _path_parameters(rule: str) -> list[dict[str, Any]]:
     ]
 
 
-@openapi.get("/openapi.json")
+@swagger.get("/openapi.json")
 def document() -> Response:
     """Return the OpenAPI document."""
     # A proxy or SCRIPT_NAME can add a prefix. Each operation sets its own security.
@@ -170,7 +170,7 @@ def document() -> Response:
     )
 
 
-@openapi.get("/swagger", strict_slashes=False)
+@swagger.get("/swagger", strict_slashes=False)
 def show() -> Response:
     """Return Swagger UI's page."""
     response = Response(render_template("swagger.html"), mimetype="text/html")
@@ -178,7 +178,7 @@ def show() -> Response:
     return response
 
 
-@openapi.get("/swagger/assets/<path:name>")
+@swagger.get("/swagger/assets/<path:name>")
 def asset(name: str) -> Response:
     """Return one of Swagger UI's files."""
     return send_from_directory(SWAGGER_FILES, name, max_age=86_400)

@@ -44,14 +44,14 @@ def takes(schema: RequestSchema, location: str = "json") -> Callable[[View], Vie
     """
 
     def decorator(view: View) -> View:
-        openapi = openapi_of(view)
-        openapi["problems"].append(schema.problem)
+        described = openapi_of(view)
+        described["problems"].append(schema.problem)
         if location == "query":
-            openapi["parameters"].append({"in": "query", "schema": schema})
+            described["parameters"].append({"in": "query", "schema": schema})
         else:
-            openapi["problems"] += [TOO_LARGE, UNSUPPORTED]
+            described["problems"] += [TOO_LARGE, UNSUPPORTED]
             content = {"application/json": {"schema": schema}}
-            openapi["requestBody"] = {"content": content, "required": not schema.body_optional}
+            described["requestBody"] = {"content": content, "required": not schema.body_optional}
 
         @wraps(view)
         def parse(**path: Any) -> Any:

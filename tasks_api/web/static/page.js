@@ -6,7 +6,7 @@ const TIME_LIMIT = 10_000; // of a request, in milliseconds
 const USER = "tasks-user"; // in localStorage: the id of the user whose refresh token is in the cookie
 
 let tokens = null; // the pair of tokens that the page holds
-let answers = []; // what became of each pair of the session, by counter: "unused", "used" or "void"
+let fates = []; // what became of each pair of the session, by counter: "unused", "used" or "void"
 let spent = []; // pairs whose refresh token was exchanged, the latest first
 let lost = null; // the pair of the lost answer, until another answer comes
 let loot = null; // the pair that the thief holds
@@ -85,15 +85,15 @@ async function refresh(who, pair, note) {
   if (answer.status !== 200) return say(answer.body.error, false);
   use(pair);
   const next = read(answer.body);
-  if (next.claims.sid !== pair.claims?.sid) answers = []; // another tab signed the user in again
-  for (let between = pair.counter + 1; between < next.counter; between++) answers[between] = "void";
-  answers[next.counter] ??= "unused";
+  if (next.claims.sid !== pair.claims?.sid) fates = []; // another tab signed the user in again
+  for (let between = pair.counter + 1; between < next.counter; between++) fates[between] = "void";
+  fates[next.counter] ??= "unused";
   return next;
 }
 
 // Tell why a token was refused. Whether that ended the session, the access token shows.
 async function refused(who, pair, error) {
-  const isOld = pair.counter < answers.length - 1;
+  const isOld = pair.counter < fates.length - 1;
   if (!isOld) return leave(error);
   const check = await send("GET", "api/users/info", null, tokens);
   const sent = `${who} sent counter ${pair.counter}`;
@@ -101,7 +101,7 @@ async function refused(who, pair, error) {
     say(sent + ". The service refused it as a late request and ended nothing. "
       + "After the retry window it would end the session.", false);
   } else if (check.body.errorCode === "A04") {
-    const what = answers[pair.counter] === "void" ? "the answer that was presumed lost" : "which was exchanged before";
+    const what = fates[pair.counter] === "void" ? "the answer that was presumed lost" : "which was exchanged before";
     leave(`${sent}, ${what}. So two parties hold tokens of this session. `
       + "The service cannot tell the thief from the owner and ended the session for both.");
   } else if (pair === tokens) leave(error);
@@ -138,7 +138,7 @@ function parts(refreshToken) {
 }
 
 function use(pair) {
-  if (answers[pair.counter] === "unused") answers[pair.counter] = "used";
+  if (fates[pair.counter] === "unused") fates[pair.counter] = "used";
   draw();
 }
 
@@ -180,8 +180,8 @@ function setLoot(name, pair) {
 }
 
 async function begin(pair, text) {
-  answers = [];
-  answers[pair.counter] = "unused";
+  fates = [];
+  fates[pair.counter] = "unused";
   spent = [];
   if (!pair.refreshToken) localStorage.setItem(USER, pair.userId);
   keep(pair);
@@ -242,10 +242,10 @@ function show(isSignedIn) {
 
 function draw() {
   if (!tokens) return;
-  $("fate").textContent = answers[tokens.counter];
+  $("fate").textContent = fates[tokens.counter];
   $("lost").hidden = !lost;
   $("lost-counter").textContent = lost?.counter;
-  $("loot").textContent = loot ? `${loot.name}: counter ${loot.counter}, ${answers[loot.counter]}` : "nothing";
+  $("loot").textContent = loot ? `${loot.name}: counter ${loot.counter}, ${fates[loot.counter]}` : "nothing";
   $("thief-use").hidden = !loot;
   $("thief-refresh").hidden = !loot?.refreshToken;
 }
@@ -363,7 +363,7 @@ $("thief-refresh").onclick = async () => {
   const pair = await refresh("The thief", loot, " (thief)");
   if (!pair) return;
   setLoot("an answer", pair);
-  const own = `You hold counter ${tokens.counter}, ${answers[tokens.counter]}.`;
+  const own = `You hold counter ${tokens.counter}, ${fates[tokens.counter]}.`;
   say(`The thief got the answer with counter ${pair.counter}. ${own}`, false);
 };
 $("thief-use").onclick = async () => {
