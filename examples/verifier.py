@@ -64,4 +64,4 @@ if __name__ == "__main__":
     _, address, audience, access_token = sys.argv
     verifier = Verifier(address, audience)
     print(verifier.claims(access_token))
-    print("let in" if verifier.is_let_in(access_token) else "refused")
+    sys.exit(None if verifier.is_let_in(access_token) else "refused")

@@ -63,7 +63,7 @@ A01 = Problem(
     "A01",
     401,
     "Access token missing",
-    "This needs an access token: Authorization: Bearer <token>.",
+    "This needs an access token in the header Authorization: Bearer.",
 )
 A02 = Problem("A02", 401, "Access token expired", "The access token has expired.")
 A03 = Problem("A03", 401, "Access token invalid", "The access token is not valid.")

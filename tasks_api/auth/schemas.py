@@ -142,7 +142,7 @@ class UserResponse(ResponseSchema):
     email = fields.String(metadata=EMAIL_EXAMPLE)
     first_name = fields.String(metadata=FIRST_NAME_EXAMPLE)
     last_name = fields.String(metadata=LAST_NAME_EXAMPLE)
-    ts = fields.DateTime(data_key="creationDate")
+    ts = fields.DateTime(data_key="creationDate", metadata={"description": "to the minute"})
 
 
 class InfoResponse(UserResponse):
@@ -173,6 +173,6 @@ class SessionResponse(ResponseSchema):
     current = fields.Boolean(metadata={"description": "whether this request came from it"})
     started_at = fields.DateTime()
     last_used_at = fields.DateTime()
-    expiry_date = fields.DateTime(data_key="expiresAt")
+    expiry_date = fields.DateTime(data_key="expiresAt", metadata={"description": "to the minute"})
     user_agent = fields.String(allow_none=True)
     ip_address = fields.String(allow_none=True)

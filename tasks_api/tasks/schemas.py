@@ -60,7 +60,7 @@ class TaskResponse(ResponseSchema):
     id = fields.Integer(metadata={"example": 1})
     name = fields.String(metadata=_NAME_EXAMPLE)
     is_completed = fields.Boolean(metadata={"example": False})
-    ts = fields.DateTime()
+    ts = fields.DateTime(metadata={"description": "to the minute"})
 
 
 class DeletedResponse(ResponseSchema):

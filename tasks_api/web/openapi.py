@@ -94,10 +94,12 @@ def init_openapi(app: Flask, version: str, cookie_name: str) -> None:
     bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     bearer["description"] = "the accessToken of a login"  # Swagger shows it at Authorize
     cookie = {"type": "apiKey", "in": "cookie", "name": cookie_name}
+    cookie["description"] = "set by the browser: leave it empty"
     spec.components.security_scheme("bearer", bearer)
     spec.components.security_scheme("cookie", cookie)
-    for name in app.blueprints:
-        spec.tag({"name": name})
+    for name, blueprint in app.blueprints.items():
+        if isinstance(blueprint, Blueprint):
+            spec.tag({"name": name})
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         if "openapi" in vars(view):
@@ -141,7 +143,7 @@ def _error(status: int, problems: list[Problem]) -> dict[str, Any]:
     }
     content = {"schema": ProblemResponse, "examples": examples}
     return {
-        "description": "; ".join(f"`{problem.code}`: {problem.detail}" for problem in problems),
+        "description": " ".join(f"`{problem.code}`: {problem.detail}" for problem in problems),
         "headers": _ERROR_HEADERS.get(status, {}),
         "content": {"application/problem+json": content},
     }
