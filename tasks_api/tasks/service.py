@@ -55,7 +55,7 @@ def add(user_id: int, values: Mapping[str, object]) -> Mapping[str, object]:
     try:
         return {"id": insert_row(task_table, {"user_id": user_id, **values}), **values}
     except IntegrityError:  # a foreign key refers to nothing
-        get_user(user_id)
+        get_user(user_id)  # A04 if it is the user
         raise
 
 
